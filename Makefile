@@ -1,0 +1,55 @@
+# Every target creates and uses .venv; `make PYTHON=python3.12 test` picks another interpreter for it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# One process for each core; a file's tests share one process, and with it the layers compiled there.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: help install demo test check format benchmarks clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo        solve and fit the two-species example; the pictures land in demo/"
+	@echo "make test        the tests"
+	@echo "make check       format, lint, types and tests: what CI asks"
+	@echo "make format      put the code into the house format"
+	@echo "make benchmarks  odec beside its peers, as tables"
+	@echo "make clean       remove .venv and what was built"
+
+install: $(STAMP)
+
+# The stamp is written last, so that an install that broke off is done again.
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "odec needs Python 3.11 or later: make PYTHON=python3.12")'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(STAMP)
+	@mkdir -p demo
+	$(BIN)/odec solve examples/competition/model.ode -o demo/competition.csv --plot demo/competition.png
+	$(BIN)/odec fit examples/competition/guess.ode examples/competition/data.csv -o demo/fit
+	@echo
+	@echo "solved: demo/competition.csv, drawn in demo/competition.png"
+	@echo "fitted: demo/fit/, drawn in" demo/fit/*.png
+
+test: $(STAMP)
+	$(PYTEST)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(PYTEST)
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmarks: $(STAMP)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
