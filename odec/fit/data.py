@@ -1,0 +1,185 @@
+"""Measurements: which quantity of the model was seen, when, and with what value."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from odec.diagnostics import Diagnostic, OdecError, nearest
+from odec.fit.table import Table, parse_table, read_table
+
+EXPERIMENT = "experiment"
+MOST_CELL_ERRORS = 10
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows of measurements in one fixed order (experiment, time, values), whatever order the file had.
+
+    `times` (rows,), `values` (rows, columns) with NaN where nothing was measured, `experiment` (rows,) counts into
+    `experiments`. `digest` is the SHA-256 of the file.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    times: np.ndarray
+    values: np.ndarray
+    experiment: np.ndarray
+    experiments: tuple[str, ...] = ("",)
+    digest: str = ""
+    notes: tuple[Diagnostic, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.values.shape == (len(self.times), len(self.names)), (self.values.shape, self.names)
+        assert self.experiment.shape == self.times.shape
+        assert np.isfinite(self.times).all()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cells of each column hold a measurement."""
+        return {name: int(n) for name, n in zip(self.names, np.isfinite(self.values).sum(axis=0), strict=True)}
+
+
+def read_data(data: Any, names: Sequence[str], *, time: str = "t", others: Mapping[str, str] | None = None) -> Data:
+    """The measurements in `data`: a path, a pandas DataFrame, or a dict of columns.
+
+    `names` are the quantities of the model that may be measured, in its order; `others` says of further names what they
+    are ("a parameter"), for the message. Raises OdecError with all that is wrong (E0501 a column that names nothing,
+    E0502 no time column, E0503 a cell that is not a number, E0504 nothing measured).
+
+    >>> read_data({"t": [0, 1], "x": [3, None]}, ["x"]).counts
+    {'x': 1}
+    """
+    table = _table(data)
+    _check_header(table, names, time, others or {})
+    columns = [name for name in names if name in table.header]
+    if not columns:
+        raise OdecError.of("E0504", f"`{table.name}` has no column beside `{time}`", help=f"measured may be: {_listed(names)}")
+    numbers = _numbers(table, time, columns)
+    times, values = numbers[:, 0], numbers[:, 1:]
+    used = np.isfinite(values).any(axis=1)
+    if not used.any():
+        raise OdecError.of("E0504", f"no data left: `{table.name}` has no cell with a measurement", help="fill a column")
+    labels = list(table.column(EXPERIMENT)) if EXPERIMENT in table.header else [""] * len(times)
+    experiments = tuple(sorted({label for label, use in zip(labels, used, strict=True) if use}))
+    place = {label: i for i, label in enumerate(experiments)}
+    experiment = np.array([place.get(label, 0) for label in labels], dtype=int)
+    whole = Data(table.name, tuple(columns), times, values, experiment, experiments, table.digest, table.notes)
+    return _ordered(whole, used)
+
+
+def _ordered(data: Data, used: np.ndarray) -> Data:
+    """The used rows sorted by experiment, time and values: sums come out the same to the last bit in any file order."""
+    filled = np.where(np.isnan(data.values), np.inf, data.values)
+    keys = [*filled.T[::-1], data.times, data.experiment]
+    order = np.array([i for i in np.lexsort(keys) if used[i]], dtype=int)
+    return replace(data, times=data.times[order], values=data.values[order], experiment=data.experiment[order])
+
+
+def _table(data: Any) -> Table:
+    if isinstance(data, str | Path):
+        if Path(data).suffix.lower() in {".parquet", ".pq"}:
+            return _parquet(Path(data))
+        return read_table(data)
+    if isinstance(data, Mapping):
+        columns = {str(key): list(np.ravel(np.asarray(value, dtype=object))) for key, value in data.items()}
+    else:
+        columns = {str(key): list(data[key]) for key in data.columns}
+    return _table_of(columns, "data")
+
+
+def _parquet(path: Path) -> Table:
+    import pandas
+
+    try:
+        frame = pandas.read_parquet(path)
+    except ImportError:
+        raise OdecError.of("E0506", f"reading `{path}` needs pyarrow", help="pip install pyarrow, or save as CSV") from None
+    except (OSError, ValueError) as error:
+        raise OdecError.of("E0506", f"`{path}` cannot be read: {error}", help="is it a Parquet table?") from None
+    table = _table_of({str(key): list(frame[key]) for key in frame.columns}, str(path))
+    return replace(table, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _table_of(columns: Mapping[str, list[Any]], name: str) -> Table:
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise OdecError.of("E0507", f"the columns of `{name}` differ in length: {sorted(lengths)}", help="use None or NaN to fill")
+    rows = [tuple(_text(cell) for cell in row) for row in zip(*columns.values(), strict=True)]
+    text = "\n".join("\t".join(row) for row in [tuple(columns), *rows])
+    return replace(parse_table("t\n", name, hashlib.sha256(text.encode()).hexdigest()), header=tuple(columns), rows=tuple(rows),
+                   lines=tuple(range(1, len(rows) + 1)))
+
+
+def _text(cell: Any) -> str:
+    """A Python value as a cell that reads back as the same number."""
+    if cell is None or cell != cell or type(cell).__name__ == "NAType":
+        return ""
+    if isinstance(cell, int | float | np.number):
+        return repr(float(cell))
+    return str(cell).strip()
+
+
+def _check_header(table: Table, names: Sequence[str], time: str, others: Mapping[str, str]) -> None:
+    errors = []
+    if time not in table.header:
+        free = [name for name in table.header if name not in names and name != EXPERIMENT]
+        cure = nearest(time, free) or next((f"did you mean `{name}`?" for name in free if name.lower() in TIME_WORDS), "")
+        message = f"`{table.name}` has no time column `{time}`; its columns are {_listed(table.header)}"
+        errors.append(Diagnostic("E0502", message, help=f"{cure} Name it with `--time NAME`".strip()))
+    for name in table.header:
+        if name in names or name in {time, EXPERIMENT} or (errors and errors[0].code == "E0502" and name.lower() in TIME_WORDS):
+            continue
+        if name in others:
+            message = f"column `{name}` of `{table.name}` names {others[name]}, which cannot be measured"
+            help = f"to compare it with data write `observe {name}_seen = {name}`, or take the column out"
+        else:
+            message = f"column `{name}` of `{table.name}` names nothing in the model"
+            help = nearest(name, names) or f"measured may be: {_listed(names)}"
+        errors.append(Diagnostic("E0501", message, help=help))
+    if errors:
+        raise OdecError(errors)
+
+
+TIME_WORDS = frozenset({"t", "time", "times", "year", "years", "day", "days", "hour", "hours", "date", "zeit", "tempo", "temps"})
+
+
+def _numbers(table: Table, time: str, columns: list[str]) -> np.ndarray:
+    """(rows, 1 + columns): the time and the measurements; all NaN in a row that says nothing."""
+    wanted = [time, *columns]
+    places = [table.header.index(name) for name in wanted]
+    numbers = np.full((len(table.rows), len(wanted)), math.nan)
+    errors = []
+    for i, row in enumerate(table.rows):
+        if not any(row[place] for place in places):
+            continue
+        for j, place in enumerate(places):
+            value = table.number(row[place])
+            if value is None or (j == 0 and math.isnan(value)):
+                errors.append(_cell_error(table, i, wanted[j], row[place], is_time=j == 0))
+            else:
+                numbers[i, j] = value
+    if errors:
+        more = len(errors) - MOST_CELL_ERRORS
+        if more > 0:
+            errors[MOST_CELL_ERRORS:] = [Diagnostic("E0503", f"and {more} more cells that are not numbers")]
+        raise OdecError(errors)
+    return numbers
+
+
+def _cell_error(table: Table, row: int, column: str, cell: str, is_time: bool) -> Diagnostic:
+    where = f"line {table.lines[row]} of `{table.name}`, column `{column}`"
+    if not cell.strip() or cell.casefold() in {"nan", "na"}:
+        return Diagnostic("E0503", f"{where}: the time is missing", help="every row needs its time")
+    wanted = "a time" if is_time else "a number"
+    return Diagnostic("E0503", f"{where}: `{cell}` is not {wanted}", help="a missing value is an empty cell, `NaN` or `NA`")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,195 @@
+"""Pictures from arrays: a solution over time, a fit through its data. PNG, SVG or PDF by the file's extension."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odec.diagnostics import OdecError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+# Okabe and Ito's colours, told apart by colour-blind readers too; the yellow is left out, it is faint on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLES = ("-", "--", "-.", ":")
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "svg.hashsalt": "odec",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+}
+# Curves of more than this ratio of sizes do not share an axis: the smaller one would be a line on the floor.
+WIDEST_RATIO = 100.0
+MOST_LEGEND_ROWS = 24
+
+
+def plot_solution(
+    times: np.ndarray,
+    values: np.ndarray,
+    names: Sequence[str],
+    path: str | Path,
+    *,
+    title: str = "",
+    labels: Mapping[str, str] | None = None,
+    time_label: str = "t",
+) -> None:
+    """Curves `values` (times, columns) over `times`, written to `path`.
+
+    `labels` says more of a name ("first species"). Curves of very different sizes get panels of their own. Raises
+    OdecError (E0701) where the file cannot be written or its extension is unknown.
+    """
+    groups = _groups(np.asarray(values, dtype=float))
+    figure, axes = _panels(len(groups), path, columns=1)
+    for axis, group in zip(axes, groups, strict=True):
+        for place, column in enumerate(group):
+            style = STYLES[(place // len(COLOURS)) % len(STYLES)]
+            axis.plot(times, values[:, column], color=_colour(place), linestyle=style, label=_label(names[column], labels))
+        _legend(axis, [names[i] for i in group], labels)
+    _finish(figure, axes, title, time_label, path)
+
+
+def plot_fit(
+    times: np.ndarray,
+    curves: np.ndarray,
+    names: Sequence[str],
+    data_times: np.ndarray,
+    data_values: np.ndarray,
+    path: str | Path,
+    *,
+    title: str = "",
+    labels: Mapping[str, str] | None = None,
+    time_label: str = "t",
+    experiments: Sequence[str] = ("",),
+    data_experiment: np.ndarray | None = None,
+) -> None:
+    """A panel for each measured column: dots `data_values` (rows, columns) and the model's curve.
+
+    `curves` is (times, columns), or (experiments, times, columns) with `data_experiment` (rows,) saying to which
+    experiment each row belongs; the experiments of a panel differ in colour.
+    """
+    curves = np.asarray(curves, dtype=float)
+    curves = curves if curves.ndim == 3 else curves[None]
+    belongs = np.zeros(len(data_times), dtype=int) if data_experiment is None else data_experiment
+    figure, axes = _panels(len(names), path, columns=min(3, math.ceil(math.sqrt(len(names)))))
+    for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
+        for i, experiment in enumerate(experiments):
+            colour = _colour(column if len(experiments) == 1 else i)
+            said = f" · {experiment}" if experiment else ""
+            axis.plot(times, curves[min(i, len(curves) - 1), :, column], color=colour, linewidth=1.8, label=f"model{said}")
+            mine = belongs == i
+            dots = {"markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8, "zorder": 3, "clip_on": False}
+            axis.plot(data_times[mine], data_values[mine, column], "o", color=colour, label=f"data{said}", **dots)
+        axis.set_title(_label(name, labels))
+        axis.legend(loc="best", fontsize=9)
+    _finish(figure, axes, title, time_label, path)
+
+
+def _panels(count: int, path: str | Path, columns: int) -> tuple[Figure, list[Axes]]:
+    if Path(path).suffix.lower() not in FORMATS:
+        known = ", ".join(f"`{extension}`" for extension in FORMATS)
+        raise OdecError.of("E0701", f"`{path}` is not a picture odec can write", help=f"give the file one of the extensions {known}")
+    # The object interface: no display, no global state, nothing to close.
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(count / columns)
+    with matplotlib.rc_context(STYLE):
+        width = 7.0 if columns == 1 else 4.2 * columns
+        height = 4.2 if rows == 1 and columns == 1 else max(3.2 if columns > 1 else 2.6, 1.2) * rows
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(rows, columns, squeeze=False)
+    axes = list(grid.flat)
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count]
+
+
+def _groups(values: np.ndarray) -> list[list[int]]:
+    """The columns that share a panel, in their order: those whose sizes lie within WIDEST_RATIO of one another."""
+    with np.errstate(invalid="ignore"):
+        finite = np.where(np.isfinite(values), np.abs(values), 0.0)
+    sizes = finite.max(axis=0, initial=0.0)
+    groups: list[list[int]] = []
+    for column in np.argsort(-sizes, kind="stable"):
+        last = groups[-1] if groups else None
+        if last is not None and (sizes[column] == 0 or sizes[last[0]] <= WIDEST_RATIO * sizes[column]):
+            last.append(int(column))
+        else:
+            groups.append([int(column)])
+    return sorted(sorted(group) for group in groups)
+
+
+def _legend(axis: Axes, names: Sequence[str], labels: Mapping[str, str] | None) -> None:
+    if len(names) == 1:
+        axis.set_ylabel(_label(names[0], labels))
+    elif len(names) <= MOST_LEGEND_ROWS:
+        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+
+
+def _finish(figure: Figure, axes: Sequence[Axes], title: str, time_label: str, path: str | Path) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        for axis in axes:
+            axis.margins(x=0.02)
+            _plain_ticks(axis)
+        for axis in _lowest(axes):
+            axis.set_xlabel(time_label)
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+        _save(figure, Path(path))
+
+
+def _plain_ticks(axis: Axes) -> None:
+    # Wide numbers get a power of ten, never an offset that the reader has to add.
+    axis.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5), useOffset=False)
+
+
+def _lowest(axes: Sequence[Axes]) -> list[Axes]:
+    """The panels with none below them."""
+    last: dict[int, Any] = {}
+    for axis in axes:
+        place = axis.get_subplotspec()
+        last[place.colspan.start if place is not None else 0] = axis
+    return list(last.values())
+
+
+def _save(figure: Figure, path: Path) -> None:
+    beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    # Without a date the same picture is the same bytes.
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    try:
+        figure.savefig(beside, format=path.suffix.lower()[1:], metadata=metadata)
+        os.replace(beside, path)
+    except OSError as error:
+        raise OdecError.of("E0701", f"`{path}` cannot be written: {error.strerror or error}", help="choose another place") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]
+
+
+def _label(name: str, labels: Mapping[str, str] | None) -> str:
+    more = (labels or {}).get(name, "")
+    return f"{name} · {more}" if more else name
