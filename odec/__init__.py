@@ -1,0 +1,72 @@
+"""odec compiles a text file of differential equations into a Keras layer.
+
+    import odec
+
+    odec.compile_file("model.ode")                    # writes model.py, a module with a Keras layer
+    Competition = odec.load_model("model.ode")        # or straight to the layer's class
+    solution = odec.solve("model.ode", to=100.0)      # predict: no training
+    fit = odec.fit("model.ode", "data.csv")           # training: the parameters from the data
+
+Each name is loaded when it is first used, so that `import odec` costs nothing and compiling never loads TensorFlow.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from odec.compiler import Compiled, check, compile_file, compile_source, compile_text
+    from odec.diagnostics import Diagnostic, OdecError
+    from odec.fit.fitting import Fit, fit
+    from odec.loading import load_model
+    from odec.solution import Solution, solve
+    from odec.source import Source
+
+__version__ = "0.1.0"
+
+# name → the module that holds it
+_HOMES = {
+    "Compiled": "odec.compiler",
+    "Diagnostic": "odec.diagnostics",
+    "Fit": "odec.fit.fitting",
+    "OdecError": "odec.diagnostics",
+    "Solution": "odec.solution",
+    "Source": "odec.source",
+    "check": "odec.compiler",
+    "compile_file": "odec.compiler",
+    "compile_source": "odec.compiler",
+    "compile_text": "odec.compiler",
+    "fit": "odec.fit.fitting",
+    "load_model": "odec.loading",
+    "solve": "odec.solution",
+}
+
+__all__ = [
+    "Compiled",
+    "Diagnostic",
+    "Fit",
+    "OdecError",
+    "Solution",
+    "Source",
+    "__version__",
+    "check",
+    "compile_file",
+    "compile_source",
+    "compile_text",
+    "fit",
+    "load_model",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'odec' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

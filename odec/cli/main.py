@@ -1,0 +1,92 @@
+"""The `odec` command: its sub-commands, loaded when they are asked for, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from odec import __version__
+from odec.diagnostics import OdecError
+
+INTERRUPTED = 130
+
+# In the order of use, which `odec --help` keeps. `odec NAME` is the object `command` of `odec.cli.NAME`.
+COMMANDS = ("compile", "check", "show", "explain", "solve", "fit", "fmt")
+
+# TensorFlow speaks on stderr when it starts. The first hushes all but one line; that line ("oneDNN custom operations
+# are on") knows no other switch than the operations themselves, which our compiled loops do not use. What the user set
+# stays.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"odec.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="odec %(version)s")
+def odec() -> None:
+    """Compile a text file of differential equations into a Keras layer, solve it, fit it to data."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of `odec ARGUMENTS`. Every error becomes a message on stderr here, and nowhere else."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        code = odec.main(args=arguments, prog_name="odec", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except OdecError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    except click.exceptions.Abort:
+        return _interrupted()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _interrupted()
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception:
+        return _fault()
+
+
+def _interrupted() -> int:
+    click.echo("interrupted", err=True)
+    return INTERRUPTED
+
+
+def _reader_left() -> int:
+    """Whoever read our output wants no more (`odec solve … | head`): no message, also not when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _fault() -> int:
+    """A traceback is for us, not for the user: say whose fault it is and what helps to mend it."""
+    import traceback
+
+    traceback.print_exc()
+    click.echo(
+        f"\nThis is a fault in odec {__version__}, not in your model. Please report it with the lines above and the "
+        f"command:\n  odec {' '.join(sys.argv[1:])}",
+        err=True,
+    )
+    return 1

@@ -1,0 +1,26 @@
+"""The bar of a long run, on stderr, and only where a person looks at it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Callable[..., None] | None]:
+    """A function `progress(done, total, text="")` that moves the bar; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None, text="")
+
+        def move(done: float, total: float | None = None, text: str = "") -> None:
+            progress.update(task, completed=done, total=total, text=text)
+
+        yield move

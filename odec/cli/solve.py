@@ -1,0 +1,92 @@
+"""`odec solve`: the model's states over time, as a table and as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from odec.cli.arguments import ASSIGNMENT, FILE, NUMBER, NUMBERS, assignments
+from odec.cli.printing import print_json, warn
+
+if TYPE_CHECKING:
+    from odec.solution import Solution
+
+
+class SolveCommand(click.Command):
+    """The command whose help page ends with the methods, read from their table only when the page is asked for."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list."""
+        from odec.runtime.methods import METHODS
+
+        with formatter.section("Methods"):
+            formatter.write_dl([(name, method.description) for name, method in METHODS.items()])
+
+
+@click.command("solve", cls=SolveCommand)
+@click.argument("model", type=FILE)
+@click.option("--to", type=NUMBER, help="The end time.")
+@click.option("--from", "--start", "start", type=NUMBER, help="The start time.")
+@click.option("--step", type=NUMBER, help="The step h of a fixed-step method.")
+@click.option("--every", type=NUMBER, help="The spacing of the rows. Default: the step.")
+@click.option("--times", type=NUMBERS, help="Rows at these times, in this order, instead: 0,5,10.")
+@click.option("--method", help="The numerical method; the list stands below.")
+@click.option("--set", "sets", type=ASSIGNMENT, multiple=True, help="A param or const: r1=0.2. Repeatable.")
+@click.option("--init", "inits", type=ASSIGNMENT, multiple=True, help="A state's start value: x1=50. Repeatable.")
+@click.option("--params", "fitted", type=FILE, help="Take estimates, solver and step from a fit's fit.json.")
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="The precision. Default: float64.")
+@click.option("-o", "--output", type=FILE, help="The table, as CSV. Default: stdout.")
+@click.option("--plot", type=FILE, help="A picture: .png, .svg or .pdf.")
+@click.option("--json", "as_json", is_flag=True, help="The solution as JSON on stdout.")
+def command(
+    model: str,
+    sets: tuple[tuple[str, float], ...],
+    inits: tuple[tuple[str, float], ...],
+    fitted: str | None,
+    output: str | None,
+    plot: str | None,
+    as_json: bool,
+    **run: Any,
+) -> None:
+    """Solve MODEL from its start to --to. What is not said here comes from the model's own `solve` statement."""
+    params, init = assignments(sets, "--set"), assignments(inits, "--init")
+    from odec.solution import solve
+
+    if fitted is not None:
+        from odec.fit.report import read_estimates
+
+        estimates = read_estimates(fitted)
+        params = {**estimates.params, **params}
+        run["method"] = run["method"] or estimates.method
+        run["step"] = run["step"] or estimates.step
+    solution = solve(model, params=params or None, init=init or None, **{k: v for k, v in run.items() if v is not None})
+    warn(solution.warnings)
+    _write(solution, output, plot, as_json)
+
+
+def _write(solution: Solution, output: str | None, plot: str | None, as_json: bool) -> None:
+    if plot is not None:
+        from odec.plot import plot_solution
+
+        plot_solution(solution.times, solution.values, solution.names, plot)
+        click.echo(f"wrote {plot}", err=True)
+    if output is not None and output != "-":
+        solution.write_csv(output)
+        click.echo(f"wrote {output}", err=True)
+    if as_json:
+        print_json(_as_dict(solution))
+    elif output is None or output == "-":
+        solution.write_csv(click.get_text_stream("stdout"))
+
+
+def _as_dict(solution: Solution) -> dict[str, Any]:
+    columns = {name: solution.values[:, i] for i, name in enumerate(solution.names)}
+    return {
+        "method": solution.method,
+        "step": solution.step,
+        "error_estimate": solution.error_estimate,
+        "t": solution.times,
+        "columns": columns,
+        "warnings": [str(warning) for warning in solution.warnings],
+    }

@@ -1,0 +1,133 @@
+"""Who may import whom. The table is DESIGN's arrows; the code is read with `ast`, and one real run is looked at."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "odec"
+
+# What every part may use: text, places, errors, the table of the language's functions.
+BASE = {"diagnostics", "source", "functions", "files"}
+
+# part → (parts of odec it may import beside BASE, foreign libraries it may import)
+ALLOWED: dict[str, tuple[set[str], set[str]]] = {
+    "__init__": ({"compiler", "fit", "loading", "solution"}, set()),
+    "__main__": ({"cli"}, set()),
+    "diagnostics": (set(), set()),
+    "source": (set(), set()),
+    "functions": (set(), set()),
+    "files": (set(), set()),
+    "codes": (set(), set()),
+    "syntax": (set(), {"lark"}),
+    "model": ({"syntax"}, {"sympy"}),
+    "passes": ({"model"}, {"sympy"}),
+    "emit": ({"model", "passes"}, {"sympy"}),
+    "compiler": ({"syntax", "model", "passes", "emit"}, set()),
+    "runtime": (set(), {"keras", "numpy", "tensorflow", "jax", "torch"}),
+    "loading": ({"compiler", "runtime"}, set()),
+    "solution": ({"loading", "runtime"}, {"numpy", "pandas", "keras"}),
+    "plot": (set(), {"numpy", "matplotlib"}),
+    "fit": ({"runtime", "loading", "solution", "plot"}, {"numpy", "pandas", "keras"}),
+    "convert": ({"syntax"}, set()),
+    "cli": (
+        {"codes", "compiler", "convert", "fit", "loading", "plot", "runtime", "solution", "syntax"},
+        {"click", "rich"},
+    ),
+}
+FORBIDDEN_WHEN_COMPILING = (
+    *("tensorflow", "keras", "jax", "torch", "pandas", "matplotlib", "rich"),
+    "sympy.printing.tensorflow",
+)
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports when it runs, inside functions too; not what only the type checker sees."""
+    yield from _imports(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _imports(other)
+        elif isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            assert child.module is not None
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        else:
+            yield from _imports(child)
+
+
+def part(path: Path) -> str:
+    """The row of the table that a file belongs to."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
+    assert part(path) in ALLOWED, "a new part of odec needs a row in this table, and a reason in CONTRIBUTING.md"
+    parts, libraries = ALLOWED[part(path)]
+    for module in imports(path):
+        names = module.split(".")
+        if names[0] == "odec":
+            inside = names[1] if (PACKAGE / names[1]).is_dir() or (PACKAGE / f"{names[1]}.py").exists() else "__init__"
+            assert inside in parts | BASE | {part(path), "__init__"}, f"{part(path)} may not import odec.{inside}"
+        elif names[0] not in sys.stdlib_module_names:
+            assert names[0] in libraries, f"{part(path)} may not import {names[0]}"
+            assert not module.startswith("sympy.printing.tensorflow")
+
+
+def test_lark_is_imported_by_one_file() -> None:
+    users = [path.name for path in FILES if any(name.split(".")[0] == "lark" for name in imports(path))]
+    assert users == ["grammar.py"]
+
+
+@pytest.mark.parametrize("word", ["eval", "exec", "sympify", "parse_expr", "lambdify"])
+def test_nothing_is_ever_evaluated(word: str) -> None:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                function = node.func
+                name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+                called_on = ast.unparse(function.value) if isinstance(function, ast.Attribute) else ""
+                assert name != word or called_on.endswith("loader"), f"{path}:{node.lineno} calls {word}"
+
+
+def modules_after(code: str) -> set[str]:
+    """`sys.modules` at the end of a Python program."""
+    code += "\nimport sys; print('\\n'.join(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    return set(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_importing_odec_imports_nothing_heavy() -> None:
+    loaded = modules_after("import odec; dir(odec)")
+    heavy = {"sympy", "lark", "numpy", "click", *FORBIDDEN_WHEN_COMPILING}
+    assert not loaded & heavy
+
+
+def test_compiling_imports_no_keras_no_pandas_no_matplotlib(tmp_path: Path) -> None:
+    out = tmp_path / "model.py"
+    arguments = ["compile", str(ROOT / "examples/competition/model.ode"), "-o", str(out)]
+    loaded = modules_after(f"from odec.cli.main import main; assert main({arguments!r}) == 0")
+    assert out.exists()
+    assert not loaded & set(FORBIDDEN_WHEN_COMPILING)
+    assert "sympy" in loaded
+
+
+def test_help_imports_neither_sympy_nor_numpy() -> None:
+    loaded = modules_after("from odec.cli.main import main; assert main(['--help']) == 0")
+    assert not loaded & {"sympy", "lark", "numpy", *FORBIDDEN_WHEN_COMPILING}
