@@ -20,9 +20,13 @@ _SIGNS = {"+": 1, "-": -1}
 
 
 class Builder:
-    """`begin` is called before each statement. What a rule finds wrong is put into `diagnostics`."""
+    """`open` is called before each file, `begin` before each statement. What a rule finds wrong is in `diagnostics`."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self) -> None:
+        self.open(Source(""))
+
+    def open(self, source: Source) -> None:
+        """The next statements are of this file."""
         self.source = source
         self.diagnostics: list[Diagnostic] = []
         self.reserved_definitions: set[str] = set()

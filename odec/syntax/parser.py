@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+
 from odec.diagnostics import Diagnostic, OdecError, Span
 from odec.source import Source
 from odec.syntax import tree
@@ -17,9 +20,23 @@ def parse(source: Source) -> tree.File:
     >>> parse(Source.from_text("x' = -x")).statements[0].target.name
     'x'
     """
+    with _ONE_AT_A_TIME:
+        return _parse(source, *_statement_parser())
+
+
+# Making the tables takes longer than parsing a model; they are made once in a process, and their builder has one file open.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@functools.cache
+def _statement_parser() -> tuple[Builder, StatementParser]:
+    builder = Builder()
+    return builder, StatementParser(builder)
+
+
+def _parse(source: Source, builder: Builder, parser: StatementParser) -> tree.File:
     scanned = scan(source)
-    builder = Builder(source)
-    parser = StatementParser(builder)
+    builder.open(source)
     statements: list[tree.AnyStatement] = []
     for piece in scanned.pieces:
         if piece.fault is not None:
@@ -33,7 +50,7 @@ def parse(source: Source) -> tree.File:
             builder.diagnostics.append(explain_mistake(source, scanned.plain, piece.span, place))
             continue
         made = result if isinstance(result, tuple) else (result,)
-        if piece.span.stop - piece.span.start > 2 * DEEPEST and any(_depth(statement) > DEEPEST for statement in made):
+        if piece.span.stop - piece.span.start > DEEPEST and any(_depth(statement) > DEEPEST for statement in made):
             builder.diagnostics.append(too_deep(source, piece.span))
         statements.extend(made)
     if builder.diagnostics:
