@@ -1,0 +1,354 @@
+"""The Keras layer that every generated class extends: initial states in, trajectories out, parameters as weights."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from odec.diagnostics import nearest
+from odec.runtime import loops, methods, simulate
+from odec.runtime.description import Description
+from odec.runtime.equations import Equations, Slots
+from odec.runtime.schedule import Schedule
+
+Tensor = Any
+Shape = tuple[int | None, ...]
+
+# With neither a step nor a model that says one, a run is cut into this many steps.
+DEFAULT_STEPS = 1000
+# Rows of a run whose model says neither `every` nor `step`.
+DEFAULT_ROWS = 200
+
+
+@keras.saving.register_keras_serializable(package="odec")
+class Bounds(keras.constraints.Constraint):
+    """Puts a weight back between its bounds after each update of the optimizer."""
+
+    def __init__(self, lower: float, upper: float) -> None:
+        self.lower, self.upper = lower, upper
+
+    def __call__(self, w: Tensor) -> Tensor:
+        return ops.clip(w, self.lower, self.upper)
+
+    def get_config(self) -> dict[str, float]:
+        """The bounds."""
+        return {"lower": self.lower, "upper": self.upper}
+
+
+class Layer(keras.layers.Layer):
+    """A system of differential equations as a layer: (batch, states) of initial values → (batch, steps, columns).
+
+    A generated class adds `description` and the equations. Inputs (batch, 0) start each row at the model's own initial
+    values. The start is not in the output.
+
+    Args:
+        steps, h: the output is taken after each of `steps` steps of length `h`.
+        times: the output is taken at these times, in this order, with steps no longer than `h`.
+            With neither `steps` nor `times` the model's `solve` statement decides.
+        start: the start time, by default the model's.
+        method: a name of `odec.runtime.methods.METHODS`, by default the model's, else `dopri5`.
+        outputs: names of states and outputs to return as columns, by default the states.
+        return_sequences: False returns the last row alone, (batch, columns).
+        params: first guesses other than the model's, by name.
+        frozen: names of params that are not trained.
+        consts: values of consts other than the model's, by name.
+
+    A param may instead come for each row from another layer: `layer(x0, params={"b": b})` with `b` of shape (batch,) or
+    (batch, 1), also in functional models; its weight is then not trained.
+
+    Example:
+        y = keras.Sequential([keras.Input((2,)), Competition(steps=1000, h=0.1, method="euler")]).predict([[100, 150]])
+    """
+
+    description: ClassVar[Description]
+
+    def __init__(
+        self,
+        steps: int | None = None,
+        h: float | None = None,
+        times: Sequence[float] | None = None,
+        *,
+        start: float | None = None,
+        method: str | None = None,
+        outputs: Sequence[str] | None = None,
+        return_sequences: bool = True,
+        params: Mapping[str, float] | None = None,
+        frozen: Sequence[str] = (),
+        consts: Mapping[str, float] | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dtype=_full_precision(dtype), **kwargs)
+        description = self.description
+        self._asked = {
+            "steps": steps,
+            "h": h,
+            "times": None if times is None else [float(t) for t in np.ravel(np.asarray(times))],
+            "start": start,
+            "method": method,
+            "outputs": None if outputs is None else list(outputs),
+            "return_sequences": bool(return_sequences),
+            "params": {name: float(value) for name, value in (params or {}).items()},
+            "frozen": list(frozen),
+            "consts": {name: float(value) for name, value in (consts or {}).items()},
+        }
+        self.method = methods.tableau(method or description.defaults.method or methods.DEFAULT_METHOD).name
+        self.schedule = _schedule(description, steps, h, times, start)
+        self.columns = tuple(outputs) if outputs is not None else self._state_names()
+        self.return_sequences = bool(return_sequences)
+        self._check_arguments()
+        self._guesses = {param.name: self._guess(param) for param in description.params}
+        numbers = self.constants(dict(self._asked["consts"]))
+        self._numbers = tuple((const.name, float(numbers[const.name])) for const in description.consts)
+        self._eager_run = _cached(self._program)
+
+    def parameters(self) -> dict[str, float]:
+        """Each param with its present value."""
+        if not self.built:
+            return dict(self._guesses)
+        return {name: float(ops.convert_to_numpy(weight)) for name, weight in self._weights().items()}
+
+    def sensitivities(self, x0: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """The output (batch, steps, columns) and its derivative by each param (batch, steps, columns, P), as NumPy arrays.
+
+        `x0` (batch, states), by default the model's own start (batch 1).
+        """
+        initial = {} if x0 is None else dict(zip(self._state_names(), np.atleast_2d(np.asarray(x0)).T, strict=True))
+        present = self.parameters()
+        return simulate.sensitivities(
+            type(self),
+            self.schedule,
+            method=self.method,
+            params=[present[param.name] for param in self.description.params],
+            consts=self._asked["consts"],
+            initial=initial,
+            columns=self.columns,
+            dtype=self.compute_dtype,
+        )
+
+    # The Keras contract.
+
+    def build(self, inputs_shape: Shape, params_shape: Mapping[str, Shape] | None = None) -> None:
+        """One scalar weight for each param, under its name. A param that comes with the call is not trained."""
+        self._check_shape(inputs_shape)
+        supplied = set(params_shape or {})
+        self._check_known("param", supplied, [param.name for param in self.description.params])
+        for param in self.description.params:
+            bounded = math.isfinite(param.lower) or math.isfinite(param.upper)
+            self.add_weight(
+                name=param.name,
+                shape=param.shape,
+                initializer=_constant(self._guesses[param.name]),
+                constraint=Bounds(param.lower, param.upper) if bounded else None,
+                trainable=param.name not in self._asked["frozen"] and param.name not in supplied,
+            )
+
+    def call(self, inputs: Tensor, params: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Columns (batch, steps, columns) from initial states (batch, states) or (batch, 0)."""
+        params = dict(params or {})
+        dtype = self.compute_dtype
+        shared = tuple(param.name for param in self.description.params if param.name not in params)
+        rows = tuple(param.name for param in self.description.params if param.name in params)
+        inputs = ops.cast(inputs, dtype)
+        weights = self._weights()
+        # Variables are read once, here: read inside a loop they would break its compilation.
+        vector = ops.stack([ops.convert_to_tensor(weights[name].value) for name in shared]) if shared else ops.zeros((0,), dtype)
+        per_row = [ops.reshape(ops.cast(params[name], dtype), (-1,)) for name in rows]
+        array = ops.stack(per_row) if rows else ops.zeros((0, 1), dtype)
+        arguments = (inputs, ops.cast(vector, dtype), array)
+        if loops.runs_eagerly():
+            return self._eager_run(shared, rows)(*arguments)
+        return self._program(shared, rows)(*arguments)
+
+    def compute_output_shape(self, inputs_shape: Shape, params_shape: Mapping[str, Shape] | None = None) -> Shape:
+        """(batch, steps, columns), or (batch, columns) without sequences."""
+        rows = (len(self.schedule.times),) if self.return_sequences else ()
+        return (inputs_shape[0], *rows, len(self.columns))
+
+    def compute_output_spec(self, inputs: Any, params: Any = None) -> Any:
+        """The output as a symbolic tensor."""
+        self._check_shape(inputs.shape)
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, and the digest of the model's text."""
+        return {**super().get_config(), **self._asked, "digest": self.description.digest}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """The layer of a config; warns when the model's text has changed since."""
+        config = dict(config)
+        digest = config.pop("digest", cls.description.digest)
+        if digest != cls.description.digest:
+            warnings.warn(
+                f"{cls.__name__} was saved with another text of {cls.description.source} "
+                f"(SHA-256 {digest[:8]}…, now {cls.description.digest[:8]}…): its results may differ",
+                stacklevel=2,
+            )
+        return cls(**config)
+
+    def save_own_variables(self, store: Any) -> None:
+        """By name, so that freezing a param or changing the order of the text does not mix values up."""
+        for name, weight in self._weights().items():
+            store[name] = ops.convert_to_numpy(weight)
+
+    def load_own_variables(self, store: Any) -> None:
+        """ValueError when the saved params are not the model's."""
+        weights = self._weights()
+        saved = set(store.keys())
+        if saved != set(weights):
+            raise ValueError(
+                f"the saved {type(self).__name__} has the params {', '.join(sorted(saved)) or '(none)'}, the model now has "
+                f"{', '.join(sorted(weights)) or '(none)'}: load it with the module it was saved with"
+            )
+        for name, weight in weights.items():
+            weight.assign(store[name])
+
+    # Inside.
+
+    def _weights(self) -> dict[str, Any]:
+        return {weight.name: weight for weight in self.weights}
+
+    def _state_names(self) -> tuple[str, ...]:
+        return tuple(state.name for state in self.description.states)
+
+    def _program(self, shared: tuple[str, ...], rows: tuple[str, ...]) -> Callable[..., Tensor]:
+        """The pure function (inputs, shared, rows) → output. It holds no layer and no variable."""
+        equations = Equations(type(self), Slots(shared, rows, self._numbers))
+        return _program(equations, self.method, self.schedule, self.columns, self.return_sequences)
+
+    def _guess(self, param: Any) -> float:
+        value = self._asked["params"].get(param.name, param.value)
+        if not param.lower <= value <= param.upper:
+            raise ValueError(f"{param.name} starts outside its bounds [{param.lower}, {param.upper}]. Received: {value}")
+        return value
+
+    def _check_arguments(self) -> None:
+        description, asked = self.description, self._asked
+        params = [param.name for param in description.params]
+        outputs = [output.name for output in description.outputs]
+        self._check_known("state or output", self.columns, [*self._state_names(), *outputs])
+        self._check_known("param", [*asked["params"], *asked["frozen"]], params)
+        self._check_known("const", asked["consts"], [const.name for const in description.consts])
+
+    def _check_known(self, kind: str, names: Any, known: Sequence[str]) -> None:
+        for name in names:
+            if name not in known:
+                cure = nearest(name, known) or f"there are: {', '.join(known) or 'none'}"
+                raise ValueError(f"{type(self).__name__} has no {kind} named {name!r}; {cure}. Received: {name!r}")
+
+    def _check_shape(self, shape: Shape) -> None:
+        names = self._state_names()
+        if len(shape) != 2 or shape[-1] not in (0, len(names)):
+            raise ValueError(
+                f"{type(self).__name__} takes initial values of shape (batch, {len(names)}), one for each state "
+                f"({', '.join(names)}), or (batch, 0) for the model's own. Received: shape {tuple(shape)}"
+            )
+
+
+def _program(
+    equations: Equations, method: str, schedule: Schedule, columns: tuple[str, ...], sequences: bool
+) -> Callable[..., Tensor]:
+    tableau = methods.tableau(method)
+
+    def step(time: Callable[[float], Tensor], h: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+        return methods.step(tableau, lambda t, y: equations.rhs(t, y, theta), time, h, x)
+
+    def run(inputs: Tensor, shared: Tensor, rows: Tensor) -> Tensor:
+        batch = ops.shape(inputs)[0]
+        if not equations.slots.rows:
+            rows = ops.broadcast_to(rows, (0, batch))
+        theta = (shared, rows)
+        like = ops.zeros((batch,), dtype=inputs.dtype)
+        given = dict(zip(equations.states, ops.unstack(inputs, axis=1), strict=True)) if inputs.shape[1] else {}
+        x0 = equations.initial(theta, given, like)
+        states = loops.trajectory(
+            step, x0, theta, schedule.starts, schedule.steps, schedule.counts, single=schedule.single
+        )
+        if not schedule.follows_intervals:
+            states = ops.take(ops.concatenate([x0[None], states]), schedule.order, axis=0)
+        times = schedule.times
+        if not sequences:
+            states, times = states[-1:], times[-1:]
+        values = equations.columns(ops.convert_to_tensor(times, dtype=inputs.dtype), states, theta, columns)
+        values = ops.transpose(values, (2, 0, 1))
+        return values if sequences else values[:, 0]
+
+    return run
+
+
+def _cached(program: Callable[..., Callable[..., Tensor]]) -> Callable[..., Callable[..., Tensor]]:
+    """The compiled programs of one layer; a closure, because Keras would try to save a dictionary."""
+    found: dict[Any, Callable[..., Tensor]] = {}
+
+    def compiled(shared: tuple[str, ...], rows: tuple[str, ...]) -> Callable[..., Tensor]:
+        if (shared, rows) not in found:
+            found[shared, rows] = loops.compiled(program(shared, rows))
+        return found[shared, rows]
+
+    return compiled
+
+
+def _constant(value: float) -> Callable[..., Tensor]:
+    # keras.initializers.Constant goes through float32.
+    return lambda shape, dtype: ops.convert_to_tensor(np.full(shape, value), dtype=dtype)
+
+
+def _full_precision(dtype: Any) -> Any:
+    """The layer's own dtype: a policy of half precision around it (mixed_float16) leaves it at float32."""
+    policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()
+    return "float32" if policy.compute_dtype in ("float16", "bfloat16") else dtype
+
+
+def _schedule(
+    description: Description, steps: int | None, h: float | None, times: Sequence[float] | None, start: float | None
+) -> Schedule:
+    defaults = description.defaults
+    start = defaults.start if start is None else float(start)
+    if steps is not None:
+        if times is not None:
+            raise ValueError(f"give either steps and h, or times. Received: steps={steps}, times={times}")
+        step = h if h is not None else defaults.step
+        if step is None or int(steps) != steps or steps < 1:
+            raise ValueError(f"steps is a whole number of steps of length h. Received: steps={steps}, h={h}")
+        return Schedule.grid(start, float(step), int(steps))
+    if times is None:
+        times = default_times(description, start)
+    asked = np.ravel(np.asarray(times, dtype=np.float64))
+    if asked.size == 0:
+        raise ValueError("times is empty: ask for at least one time")
+    step = h if h is not None else defaults.step
+    span = float(np.max(np.abs(asked - start)))
+    return Schedule.fixed(start, asked, step if step is not None else (span or 1.0) / DEFAULT_STEPS)
+
+
+def default_times(description: Description, start: float) -> np.ndarray:
+    """The rows of the model's `solve` statement behind the start: each `every` (else each step, else 1/200 of the span), and the end."""
+    defaults = description.defaults
+    if defaults.stop is None:
+        raise ValueError(
+            f"{description.name} does not know how long to run: give steps and h, or times, or a `solve to …` in the model"
+        )
+    span = defaults.stop - start
+    return rows_between(start, defaults.stop, defaults.every or defaults.step or abs(span) / DEFAULT_ROWS)[1:]
+
+
+def rows_between(start: float, stop: float, every: float) -> np.ndarray:
+    """start, start ± every, …, stop; the end always among them. Rounded to 15 digits, so that 3·0.1 is 0.3."""
+    span = stop - start
+    count = int(math.floor(abs(span) / every + 1e-9)) if span else 0
+    rows = start + math.copysign(every, span) * np.arange(count + 1, dtype=np.float64)
+    digits = 14 - int(math.floor(math.log10(max(abs(start), abs(stop), 1e-300))))
+    rounded = np.round(rows, digits) if 0 <= digits <= 22 else rows
+    if np.max(np.abs(rounded - rows)) < 1e-9 * every:
+        rows = rounded
+    if abs(rows[-1] - stop) <= 1e-9 * every:
+        rows[-1] = stop
+        return rows
+    return np.append(rows, stop)
