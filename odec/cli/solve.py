@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,10 +21,22 @@ class SolveCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list."""
-        from odec.runtime.methods import METHODS
-
         with formatter.section("Methods"):
-            formatter.write_dl([(name, method.description) for name, method in METHODS.items()])
+            formatter.write_dl([(name, method.description) for name, method in _methods().items()])
+
+
+def _methods() -> dict[str, Any]:
+    """The table of methods, from its file alone: importing its package would load Keras for a help page."""
+    found = importlib.util.find_spec("odec")
+    assert found is not None and found.submodule_search_locations is not None
+    path = Path(found.submodule_search_locations[0], "runtime", "methods.py")
+    spec = importlib.util.spec_from_file_location("odec.cli._methods", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    table: dict[str, Any] = module.METHODS
+    return table
 
 
 @click.command("solve", cls=SolveCommand)
