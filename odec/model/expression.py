@@ -1,0 +1,346 @@
+"""Formulas as a graph: immutable, each different formula one object, in the form and order in which they were built.
+
+Why not sympy's own expressions here: sympy distributes `0.1*(v + 40)`, reorders sums, and evaluates on construction, so
+that the user's form is gone; and equal subformulas are found again only by search. Here two equal formulas are the
+same object, so sharing costs nothing, and no walk is recursive in the number of equations. sympy is asked for algebra
+(`odec.passes.simplify`, `odec.emit.latex`).
+
+>>> x, k = symbol("x", "state"), symbol("k", "param")
+>>> multiply(k, x) is multiply(k, x)
+True
+>>> add(x, number(0)) is x
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from weakref import WeakValueDictionary
+
+from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
+
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+CONDITIONS = frozenset((*COMPARISONS, "and", "or", "not"))
+_VALUES = {row.name: row.value for row in (*FUNCTIONS.values(), *INTERNAL_FUNCTIONS.values())}
+# Beyond this, floats no longer hold every whole number.
+_LARGEST_WHOLE = 2**53
+
+
+class Expression:
+    """A node. `head` is "number", "symbol", "add", "multiply", "divide", "negate", "power", "if", a comparison, "and",
+    "or", "not", or a function's name; `value` is the number, or the symbol's name; `role` says what a symbol is.
+    """
+
+    __slots__ = ("head", "args", "value", "role", "__weakref__")
+    head: str
+    args: tuple[Expression, ...]
+    value: float | int | str | None
+    role: str
+
+    def __repr__(self) -> str:
+        if self.head in ("number", "symbol"):
+            return str(self.value)
+        return f"{self.head}({', '.join(map(repr, self.args))})"
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether this is true or false rather than a number."""
+        return self.head in CONDITIONS
+
+
+_NODES: WeakValueDictionary[tuple[object, ...], Expression] = WeakValueDictionary()
+
+
+def _node(
+    head: str, args: tuple[Expression, ...] = (), value: float | int | str | None = None, role: str = ""
+) -> Expression:
+    # 1 and 1.0 are equal keys but print differently, and so do 0.0 and -0.0.
+    key = (head, args, repr(value), role)
+    found = _NODES.get(key)
+    if found is None:
+        found = Expression.__new__(Expression)
+        found.head, found.args, found.value, found.role = head, args, value, role
+        _NODES[key] = found
+    return found
+
+
+def number(value: float | int) -> Expression:
+    """A literal. A whole number too large for a float's digits becomes a float."""
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        value = float(value)
+    return _node("number", value=value)
+
+
+ZERO, ONE = number(0), number(1)
+
+
+def symbol(name: str, role: str) -> Expression:
+    """A name: `role` is "state", "param", "const", "intermediate", "time", "input", "size" or "data"."""
+    return _node("symbol", value=name, role=role)
+
+
+TIME = symbol("t", "time")
+
+
+def is_number(node: Expression, value: float | None = None) -> bool:
+    """Whether the node is a literal (of this value)."""
+    return node.head == "number" and (value is None or node.value == value)
+
+
+def _literal(node: Expression) -> float | int:
+    assert isinstance(node.value, int | float)
+    return node.value
+
+
+def add(*terms: Expression) -> Expression:
+    """The sum, in this order; zeros fall away and a sum in front is continued."""
+    if terms and terms[0].head == "add":
+        terms = (*terms[0].args, *terms[1:])
+    kept = tuple(term for term in terms if not is_number(term, 0))
+    if not kept:
+        return ZERO
+    if len(kept) == 1:
+        return kept[0]
+    if all(is_number(term) for term in kept):
+        return number(sum(map(_literal, kept)))
+    return _node("add", kept)
+
+
+def negate(operand: Expression) -> Expression:
+    """The negative."""
+    if operand.head == "negate":
+        return operand.args[0]
+    if operand.head == "number":
+        return number(-_literal(operand))
+    return _node("negate", (operand,))
+
+
+def subtract(left: Expression, right: Expression) -> Expression:
+    """The difference."""
+    return add(left, negate(right))
+
+
+def multiply(*factors: Expression) -> Expression:
+    """The product, in this order; ones fall away, signs come to the front, several literals become one in front."""
+    inverses = [factor.args[1] for factor in factors if factor.head == "divide" and factor.args[0] is ONE]
+    if inverses and len(factors) > 1:
+        above = (factor for factor in factors if not (factor.head == "divide" and factor.args[0] is ONE))
+        return divide(multiply(*above), multiply(*inverses))
+    sign, kept, coefficient, place = 1, [], ONE, 0
+    for factor in factors:
+        if factor.head == "negate":
+            sign, factor = -sign, factor.args[0]
+        for part in factor.args if factor.head == "multiply" else (factor,):
+            if not is_number(part):
+                kept.append(part)
+            elif coefficient is ONE:
+                coefficient, place = part, len(kept)
+            else:
+                coefficient, place = number(_literal(coefficient) * _literal(part)), 0
+    if is_number(coefficient, 0):
+        return ZERO
+    if coefficient.head == "number" and _literal(coefficient) < 0:
+        sign, coefficient = -sign, negate(coefficient)
+    if not is_number(coefficient, 1):
+        kept.insert(place, coefficient)
+    product = ONE if not kept else kept[0] if len(kept) == 1 else _node("multiply", tuple(kept))
+    return product if sign > 0 else negate(product)
+
+
+def divide(top: Expression, bottom: Expression) -> Expression:
+    """The quotient. Raises ZeroDivisionError for a literal zero below."""
+    if is_number(bottom, 0):
+        raise ZeroDivisionError
+    if top is bottom and top.head != "number":
+        return ONE
+    if is_number(top, 0):
+        return ZERO
+    if is_number(bottom, 1):
+        return top
+    if top.head == "negate":
+        return negate(divide(top.args[0], bottom))
+    if bottom.head == "negate":
+        return negate(divide(top, bottom.args[0]))
+    if is_number(top) and _literal(top) < 0:
+        return negate(divide(negate(top), bottom))
+    if is_number(bottom) and _literal(bottom) < 0:
+        return negate(divide(top, negate(bottom)))
+    if is_number(top) and is_number(bottom) and not _is_plain_fraction(top, bottom):
+        return number(_finite(_literal(top) / _literal(bottom)))
+    return _node("divide", (top, bottom))
+
+
+def _is_plain_fraction(top: Expression, bottom: Expression) -> bool:
+    """`8/3` stays as it was written."""
+    return isinstance(top.value, int) and isinstance(bottom.value, int)
+
+
+def power(base: Expression, exponent: Expression) -> Expression:
+    """The power. Raises OverflowError or ValueError for literals without a finite real power."""
+    if is_number(exponent, 0) or is_number(base, 1):
+        return ONE
+    if is_number(exponent, 1):
+        return base
+    if _is_constant(base) and _is_constant(exponent):
+        # Floats, so that 9^9^9 is a message and not an hour.
+        value = _finite(math.pow(_constant_value(base), _constant_value(exponent)))
+        whole = value.is_integer() and abs(value) <= _LARGEST_WHOLE and isinstance(base.value, int)
+        return number(int(value) if whole else value)
+    return _node("power", (base, exponent))
+
+
+def call(name: str, *arguments: Expression) -> Expression:
+    """A function of the language. Raises ValueError, OverflowError or ZeroDivisionError where a call of literals has
+    no finite value."""
+    if arguments and all(map(_is_constant, arguments)):
+        return number(_finite(float(_VALUES[name](*map(_constant_value, arguments)))))
+    return _node(name, arguments)
+
+
+def compare(operator: str, left: Expression, right: Expression) -> Expression:
+    """A comparison."""
+    assert operator in COMPARISONS
+    return _node(operator, (left, right))
+
+
+def logical(operator: str, *operands: Expression) -> Expression:
+    """`and`, `or` of any number, `not` of one."""
+    return operands[0] if operator != "not" and len(operands) == 1 else _node(operator, operands)
+
+
+def choose(*arguments: Expression) -> Expression:
+    """`if(c1, a1, c2, a2, …, otherwise)`. A chain in the last place is continued, so that a look-up table is flat;
+    where every branch is the same, that is the value."""
+    if arguments[-1].head == "if":
+        arguments = (*arguments[:-1], *arguments[-1].args)
+    branches = {*arguments[1:-1:2], arguments[-1]}
+    return branches.pop() if len(branches) == 1 else _node("if", arguments)
+
+
+def rebuild(node: Expression, args: tuple[Expression, ...]) -> Expression:
+    """The same operation on other arguments."""
+    if args == node.args:
+        return node
+    if node.head in _BUILDERS:
+        return _BUILDERS[node.head](*args)
+    if node.head in COMPARISONS:
+        return compare(node.head, *args)
+    if node.head in ("and", "or", "not"):
+        return logical(node.head, *args)
+    return call(node.head, *args)
+
+
+_BUILDERS = {
+    "add": add,
+    "multiply": multiply,
+    "divide": divide,
+    "negate": negate,
+    "power": power,
+    "if": choose,
+}
+
+
+def _is_constant(node: Expression) -> bool:
+    return node.head == "number" or (
+        node.head in ("divide", "negate") and all(argument.head == "number" for argument in node.args)
+    )
+
+
+def _constant_value(node: Expression) -> float:
+    if node.head == "divide":
+        return _literal(node.args[0]) / _literal(node.args[1])
+    if node.head == "negate":
+        return -_literal(node.args[0])
+    return _literal(node)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise OverflowError
+    return value
+
+
+# Walks
+
+
+def postorder(roots: Iterable[Expression]) -> Iterator[Expression]:
+    """Every node below the roots once, arguments before what uses them, in the order of the text."""
+    seen: set[Expression] = set()
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                yield node
+            elif node not in seen:
+                seen.add(node)
+                stack.append((node, True))
+                stack.extend((argument, False) for argument in reversed(node.args))
+
+
+def symbols(*roots: Expression) -> tuple[Expression, ...]:
+    """The symbols below, in the order in which they first stand."""
+    return tuple(node for node in postorder(roots) if node.head == "symbol")
+
+
+def substitute(roots: Iterable[Expression], values: dict[Expression, Expression]) -> tuple[Expression, ...]:
+    """The roots with nodes replaced."""
+    roots = tuple(roots)
+    done = dict(values)
+    for node in postorder(roots):
+        if node not in done:
+            done[node] = rebuild(node, tuple(done[argument] for argument in node.args))
+    return tuple(done[root] for root in roots)
+
+
+def operation_count(*roots: Expression) -> int:
+    """The number of operations, shared ones counted once; n terms are n - 1 additions."""
+    return sum(
+        max(1, len(node.args) - 1) for node in postorder(roots) if node.head not in ("number", "symbol", "negate")
+    )
+
+
+def evaluate(roots: Iterable[Expression], values: dict[Expression, float]) -> list[float]:
+    """The numbers of the roots where the symbols have these values; NaN where there is none."""
+    roots = tuple(roots)
+    known: dict[Expression, float] = dict(values)
+    for node in postorder(roots):
+        if node not in known:
+            known[node] = _value(node, [known[argument] for argument in node.args])
+    return [known[root] for root in roots]
+
+
+def _value(node: Expression, args: list[float]) -> float:
+    try:
+        return float(_OPERATIONS[node.head](node, args))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return math.nan
+
+
+def _choose_value(node: Expression, args: list[float]) -> float:
+    for condition, value in zip(args[:-1:2], args[1:-1:2], strict=True):
+        if condition:
+            return value
+    return args[-1]
+
+
+_OPERATIONS = {
+    "number": lambda node, args: node.value,
+    "add": lambda node, args: sum(args),
+    "multiply": lambda node, args: math.prod(args),
+    "divide": lambda node, args: args[0] / args[1],
+    "negate": lambda node, args: -args[0],
+    "power": lambda node, args: math.pow(args[0], args[1]),
+    "if": _choose_value,
+    "<": lambda node, args: args[0] < args[1],
+    "<=": lambda node, args: args[0] <= args[1],
+    ">": lambda node, args: args[0] > args[1],
+    ">=": lambda node, args: args[0] >= args[1],
+    "==": lambda node, args: args[0] == args[1],
+    "!=": lambda node, args: args[0] != args[1],
+    "and": lambda node, args: all(args),
+    "or": lambda node, args: any(args),
+    "not": lambda node, args: not args[0],
+    **{name: (lambda node, args, value=value: value(*args)) for name, value in _VALUES.items()},
+}

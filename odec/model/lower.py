@@ -1,0 +1,164 @@
+"""From what was written to formulas: a tree's expression with its names looked up and its functions expanded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from odec.diagnostics import Diagnostic
+from odec.model.expression import (
+    ONE,
+    TIME,
+    ZERO,
+    Expression,
+    add,
+    call,
+    choose,
+    compare,
+    divide,
+    logical,
+    multiply,
+    negate,
+    number,
+    power,
+    symbol,
+)
+from odec.model.names import Names
+from odec.syntax import tree
+
+# Expanding functions in functions can double a formula at each level; beyond this it is refused.
+MOST_EXPANSIONS = 200_000
+DEEPEST_CALLS = 150
+
+_ROLES = {"state": "state", "param": "param", "const": "const", "size": "size", "input": "input", "data": "data"}
+
+
+class Lowering:
+    """Lowers the expressions of one file. Faults are collected in `errors`; a faulty formula is then 0."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.errors: list[Diagnostic] = []
+        self._expansions = 0
+        self._calls: list[tree.Node] = []
+
+    def number(self, node: tree.Node, values: Mapping[str, Expression] | None = None) -> Expression:
+        """The formula of an expression; a condition counts 1 or 0."""
+        formula = self._lower(node, values or {})
+        return choose(formula, ONE, ZERO) if formula.is_condition else formula
+
+    def condition(self, node: tree.Node, values: Mapping[str, Expression] | None = None) -> Expression:
+        """The formula of a condition."""
+        return self._lower(node, values or {})
+
+    def _lower(self, node: tree.Node, values: Mapping[str, Expression]) -> Expression:
+        try:
+            return self._plain(node, values)
+        except (ZeroDivisionError, ValueError, OverflowError) as error:
+            why = "divides by zero" if isinstance(error, ZeroDivisionError) else "has no finite value"
+            self._report("E0405", f"`{self._excerpt(node)}` {why}", node, "change the numbers")
+            return ZERO
+
+    def _plain(self, node: tree.Node, values: Mapping[str, Expression]) -> Expression:
+        match node:
+            case tree.Number():
+                return number(self._finite(node))
+            case tree.Name():
+                return self._name(node, values)
+            case tree.Negative():
+                return negate(self.number(node.operand, values))
+            case tree.Sum():
+                terms = [self.number(term, values) for term in node.terms]
+                return add(*(t if sign > 0 else negate(t) for sign, t in zip(node.signs, terms, strict=True)))
+            case tree.Product():
+                return self._product(node, values)
+            case tree.Power():
+                return power(self.number(node.base, values), self.number(node.exponent, values))
+            case tree.Comparison():
+                return self._comparison(node, values)
+            case tree.Logical():
+                return logical(node.operator, *(self._lower(operand, values) for operand in node.operands))
+            case tree.Not():
+                return logical("not", self._lower(node.operand, values))
+            case tree.Call():
+                return self._call(node, values)
+        self._report("E0702", "arrays are not supported by this version of odec", node, "write scalar equations")
+        return ZERO
+
+    def _finite(self, node: tree.Number) -> int | float:
+        if isinstance(node.value, float) and not math.isfinite(node.value):
+            self._report("E0405", f"`{node.text}` is too large for a number", node, "the largest is about 1.8e308")
+            return 0
+        if isinstance(node.value, int) and node.value.bit_length() > 1023:
+            self._report("E0405", "the number is too large", node, "the largest is about 1.8e308")
+            return 0
+        return node.value
+
+    def _name(self, node: tree.Name, values: Mapping[str, Expression]) -> Expression:
+        name = str(node)
+        if name in values:
+            return values[name]
+        if name == "t":
+            return TIME
+        if name == "pi":
+            return number(math.pi)
+        if name == "inf":
+            self._report("E0405", "`inf` may stand in bounds only", node, "write a large number, such as 1e300")
+            return ZERO
+        return symbol(name, _ROLES.get(self.names.kind(node.name), "intermediate"))
+
+    def _product(self, node: tree.Product, values: Mapping[str, Expression]) -> Expression:
+        result = self.number(node.factors[0], values)
+        run = [result]
+        for operator, factor in zip(node.operators, node.factors[1:], strict=True):
+            following = self.number(factor, values)
+            if operator == "*":
+                run.append(following)
+            elif operator == "/":
+                run = [divide(multiply(*run), following)]
+            else:
+                self._report("E0702", "`@` is not supported by this version of odec", node, "write scalar equations")
+        return multiply(*run)
+
+    def _comparison(self, node: tree.Comparison, values: Mapping[str, Expression]) -> Expression:
+        operands = [self.number(operand, values) for operand in node.operands]
+        pairs = zip(node.operators, operands, operands[1:], strict=False)
+        return logical("and", *(compare(operator, left, right) for operator, left, right in pairs))
+
+    def _call(self, node: tree.Call, values: Mapping[str, Expression]) -> Expression:
+        name = node.function.name
+        if name == "if":
+            return self._choice(node, values)
+        arguments = [self.number(argument, values) for argument in node.arguments]
+        named = self.names.table.get(name)
+        if named is None:
+            if name in ("sum", "mean", "dot", "roll", "range"):
+                self._report("E0702", f"`{name}` is not supported by this version of odec", node, "write it out")
+                return ZERO
+            return call("log" if name == "ln" else name, *arguments)
+        assert isinstance(named.statement, tree.Function)
+        self._expansions += 1
+        if self._expansions > MOST_EXPANSIONS or len(self._calls) > DEEPEST_CALLS:
+            if not any(error.code == "E0106" for error in self.errors):
+                self._report("E0106", f"the functions that `{name}` calls expand to too much", node, "use intermediates")
+            return ZERO
+        bound = dict(zip((p.name for p in named.statement.parameters), arguments, strict=True))
+        self._calls.append(node)
+        result = self.number(named.statement.value, bound)
+        self._calls.pop()
+        return result
+
+    def _choice(self, node: tree.Call, values: Mapping[str, Expression]) -> Expression:
+        parts = [
+            self.number(part, values) if position % 2 or position == len(node.arguments) - 1 else self._lower(part, values)
+            for position, part in enumerate(node.arguments)
+        ]
+        return choose(*parts)
+
+    def _report(self, code: str, message: str, node: tree.Node, help: str = "") -> None:
+        # Inside a function's body the place is the function's; that is where the fault is written.
+        self.errors.append(self.names.source.error(code, message, node.span, help))
+
+    def _excerpt(self, node: tree.Node) -> str:
+        text = self.names.source.excerpt(node.span)
+        return text if len(text) <= 40 else text[:37] + "…"
