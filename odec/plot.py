@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
 }
+DOTS: dict[str, Any] = {"markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8, "zorder": 3, "clip_on": False}
 # Curves of more than this ratio of sizes do not share an axis: the smaller one would be a line on the floor.
 WIDEST_RATIO = 100.0
 MOST_LEGEND_ROWS = 24
@@ -55,14 +57,17 @@ def plot_solution(
     `labels` says more of a name ("first species"). Curves of very different sizes get panels of their own. Raises
     OdecError (E0701) where the file cannot be written or its extension is unknown.
     """
+    _check_format(path)
     groups = _groups(np.asarray(values, dtype=float))
-    figure, axes = _panels(len(groups), path, columns=1)
-    for axis, group in zip(axes, groups, strict=True):
-        for place, column in enumerate(group):
-            style = STYLES[(place // len(COLOURS)) % len(STYLES)]
-            axis.plot(times, values[:, column], color=_colour(place), linestyle=style, label=_label(names[column], labels))
-        _legend(axis, [names[i] for i in group], labels)
-    _finish(figure, axes, title, time_label, path)
+    with _style():
+        figure, axes = _panels(len(groups), columns=1)
+        for axis, group in zip(axes, groups, strict=True):
+            for place, column in enumerate(group):
+                line = STYLES[(place // len(COLOURS)) % len(STYLES)]
+                label = _label(names[column], labels)
+                axis.plot(times, values[:, column], color=_colour(place), linestyle=line, linewidth=1.8, label=label)
+            _legend(axis, [names[i] for i in group], labels)
+        _finish(figure, axes, title, time_label, path)
 
 
 def plot_fit(
@@ -87,36 +92,45 @@ def plot_fit(
     curves = np.asarray(curves, dtype=float)
     curves = curves if curves.ndim == 3 else curves[None]
     belongs = np.zeros(len(data_times), dtype=int) if data_experiment is None else data_experiment
-    figure, axes = _panels(len(names), path, columns=min(3, math.ceil(math.sqrt(len(names)))))
-    for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
-        for i, experiment in enumerate(experiments):
-            colour = _colour(column if len(experiments) == 1 else i)
-            said = f" · {experiment}" if experiment else ""
-            axis.plot(times, curves[min(i, len(curves) - 1), :, column], color=colour, linewidth=1.8, label=f"model{said}")
-            mine = belongs == i
-            dots = {"markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8, "zorder": 3, "clip_on": False}
-            axis.plot(data_times[mine], data_values[mine, column], "o", color=colour, label=f"data{said}", **dots)
-        axis.set_title(_label(name, labels))
-        axis.legend(loc="best", fontsize=9)
-    _finish(figure, axes, title, time_label, path)
+    _check_format(path)
+    with _style():
+        figure, axes = _panels(len(names), columns=min(3, math.ceil(math.sqrt(len(names)))))
+        for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
+            for i, experiment in enumerate(experiments):
+                colour = _colour(column if len(experiments) == 1 else i)
+                said = f" · {experiment}" if experiment else ""
+                curve = curves[min(i, len(curves) - 1), :, column]
+                axis.plot(times, curve, color=colour, linewidth=1.8, label=f"model{said}")
+                mine = belongs == i
+                axis.plot(data_times[mine], data_values[mine, column], "o", color=colour, label=f"data{said}", **DOTS)
+            axis.set_title(_label(name, labels))
+            axis.legend(loc="best", fontsize=9)
+        _finish(figure, axes, title, time_label, path)
 
 
-def _panels(count: int, path: str | Path, columns: int) -> tuple[Figure, list[Axes]]:
+def _style() -> AbstractContextManager[None]:
+    import matplotlib
+
+    return matplotlib.rc_context(STYLE)
+
+
+def _check_format(path: str | Path) -> None:
     if Path(path).suffix.lower() not in FORMATS:
         known = ", ".join(f"`{extension}`" for extension in FORMATS)
         raise OdecError.of("E0701", f"`{path}` is not a picture odec can write", help=f"give the file one of the extensions {known}")
+
+
+def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
     # The object interface: no display, no global state, nothing to close.
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = math.ceil(count / columns)
-    with matplotlib.rc_context(STYLE):
-        width = 7.0 if columns == 1 else 4.2 * columns
-        height = 4.2 if rows == 1 and columns == 1 else max(3.2 if columns > 1 else 2.6, 1.2) * rows
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
-        FigureCanvasAgg(figure)
-        grid = figure.subplots(rows, columns, squeeze=False)
+    width = 7.6 if columns == 1 else 4.2 * columns
+    height = 4.2 if rows == columns == 1 else 3.2 * rows if columns > 1 else 2.6 * rows
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False)
     axes = list(grid.flat)
     for axis in axes[count:]:
         axis.set_visible(False)
@@ -146,17 +160,14 @@ def _legend(axis: Axes, names: Sequence[str], labels: Mapping[str, str] | None) 
 
 
 def _finish(figure: Figure, axes: Sequence[Axes], title: str, time_label: str, path: str | Path) -> None:
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
-        for axis in axes:
-            axis.margins(x=0.02)
-            _plain_ticks(axis)
-        for axis in _lowest(axes):
-            axis.set_xlabel(time_label)
-        if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-        _save(figure, Path(path))
+    for axis in axes:
+        axis.margins(x=0.02)
+        _plain_ticks(axis)
+    for axis in _lowest(axes):
+        axis.set_xlabel(time_label)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    _save(figure, Path(path))
 
 
 def _plain_ticks(axis: Axes) -> None:

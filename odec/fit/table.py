@@ -155,7 +155,7 @@ def _header(cells: list[str], rows: list[list[str]], name: str) -> tuple[list[st
             continue
         counting = [str(i) for i in range(len(rows))]
         if place == 0 and [row[0] for row in rows if row] == counting:
-            notes.append(_warning("W0502", f"the first column of `{name}` has no name and only counts the rows: left out"))
+            notes.append(_warning("W0503", f"the first column of `{name}` has no name and only counts the rows: left out"))
         else:
             raise OdecError.of("E0507", f"column {place + 1} of `{name}` has no name", help="give it one in the first line")
     twice = sorted({column for column in header if column and header.count(column) > 1})

@@ -1,0 +1,49 @@
+"""The fitted curve on a fine grid: every state and output."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from odec.fit.problem import Problem, data_times
+from odec.runtime.schedule import Schedule
+from odec.solution import Solution
+
+POINTS = 400
+MOST_POINTS = 4000
+
+
+def curve(problem: Problem, values: np.ndarray, accurate: bool) -> Solution:
+    """All states and outputs from the start of the run to the last datum, the data's times included.
+
+    Where the step was chosen to be `accurate` the grid is free. Where it was given, the curve stops only where the fit's
+    own steps stop: a finer grid would shorten the steps, and show another curve than the one that was fitted.
+    """
+    times = _even(problem) if accurate else _steps(problem)
+    description = problem.model.description
+    states = tuple(state.name for state in description.states)
+    names = states + tuple(output.name for output in description.outputs if output.name not in states)
+    schedule = Schedule.fixed(problem.schedule.start, times, _longest(problem))
+    found = problem.solve(values[None], schedule, names)[0]
+    return Solution(times, names, found, problem.solver, schedule.longest_step, schedule.total, description.name)
+
+
+def _longest(problem: Problem) -> float:
+    return problem.schedule.longest_step or 1.0
+
+
+def _even(problem: Problem) -> np.ndarray:
+    start, times = problem.schedule.start, data_times(problem.data)
+    return np.unique(np.concatenate([[start], np.linspace(start, times[-1], POINTS + 1), times]))
+
+
+def _steps(problem: Problem) -> np.ndarray:
+    schedule = problem.schedule
+    inner = [
+        begin + np.arange(1, count, _stride(schedule.total)) * step
+        for begin, step, count in zip(schedule.starts, schedule.steps, schedule.counts, strict=True)
+    ]
+    return np.unique(np.concatenate([[schedule.start], *inner, data_times(problem.data)]))
+
+
+def _stride(total: int) -> int:
+    return max(1, -(-total // MOST_POINTS))

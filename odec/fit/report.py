@@ -1,0 +1,230 @@
+"""The folder that a fit leaves behind: report, JSON, fitted model, curve, picture, Keras model. Each file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odec.diagnostics import OdecError
+from odec.fit.files import write_text, write_whole
+from odec.fit.fitted import fitted_text
+
+if TYPE_CHECKING:
+    from odec.fit.fitting import Estimate, Fit
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What `fit.json` says of a run: with these `odec solve` draws the fitted curve again."""
+
+    params: dict[str, float]
+    method: str
+    step: float
+
+
+def write_report(fit: Fit, folder: Path, layer: Any, text: str | None, time: str) -> None:
+    """Writes all of it. `text` is the model file's, None for a model that is only a class: then no `fitted.ode`.
+
+    Raises OdecError (E0701) where a file cannot be written.
+    """
+    write_text(folder / "report.txt", fit.text + "\n")
+    write_text(folder / "fit.json", json.dumps(_finite(report_dict(fit)), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(folder / "trajectory.csv", _trajectory(fit, time))
+    if text is not None:
+        write_text(folder / "fitted.ode", fitted_text(fit, text))
+    _write_picture(fit, folder / "fit.png", time)
+    _write_model(fit, folder / "model.keras", layer)
+
+
+def read_estimates(path: str | Path) -> Estimates:
+    """The estimates in a `fit.json`, or in a folder that holds one. Raises OdecError (E0506) where it is none."""
+    path = Path(path)
+    path = path / "fit.json" if path.is_dir() else path
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        params = {str(name): float(value["estimate"]) for name, value in found["parameters"].items()}
+        return Estimates(params, str(found["solver"]), float(found["step"]))
+    except OSError as error:
+        raise OdecError.of("E0506", f"`{path}` cannot be read: {error.strerror}", help="name a fit's `fit.json`") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OdecError.of("E0506", f"`{path}` is not the `fit.json` of a fit", help="name the file that `odec fit` wrote") from None
+
+
+def report_dict(fit: Fit) -> dict[str, Any]:
+    """All facts of a fit, every value on the linear scale. A number that is not finite becomes null in the file."""
+    data, doubt = fit.problem.data, fit.uncertainty
+    return {
+        "model": fit.problem.model.description.name,
+        "model_file": fit.problem.model.description.source,
+        "model_digest": fit.problem.model.description.digest,
+        "data_file": data.name,
+        "data_digest": data.digest,
+        "loss": fit.loss,
+        "observations": fit.observations,
+        "parameters": {name: _parameter(parameter) for name, parameter in fit.parameters.items()},
+        "columns": {name: {"observations": fit.counts[name], "loss": fit.losses[name]} for name in fit.counts},
+        "method": fit.method,
+        "converged": fit.converged,
+        "reason": fit.reason,
+        "iterations": fit.iterations,
+        "evaluations": fit.evaluations,
+        "residual_variance": doubt.variance,
+        "rank": doubt.rank,
+        "free_parameters": doubt.free,
+        "not_identifiable": list(doubt.undetermined),
+        "correlations": _correlations(fit),
+        "solver": fit.solver,
+        "step": fit.step,
+        "step_chosen": fit.accurate,
+        "loss_with_half_the_step": fit.step_check.finer_loss,
+        "starts": fit.starts,
+        "failed_starts": sum(fit.failed.values()),
+        "failed_reasons": dict(fit.failed),
+        "start_losses": list(fit.start_losses),
+        "seed": fit.seed,
+        "version": fit.version,
+        "seconds": fit.seconds,
+        "command": " ".join(sys.argv),
+        "warnings": [warning.as_dict() for warning in fit.warnings],
+    }
+
+
+def report_text(fit: Fit) -> str:
+    """The report for a reader: loss, estimates with standard errors, what hit a bound, what the data do not say."""
+    data = fit.problem.data
+    end = "converged" if fit.converged else "did not converge"
+    lines = [
+        f"{fit.problem.model.description.name} fitted to {data.name}",
+        "",
+        f"loss (sum of squares)  {fit.loss:.6g} over {fit.observations} values",
+        f"search                 {_METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
+        f"solver                 {fit.solver}, step {fit.step:g}" + (" (chosen so that it does not matter)" if fit.accurate else ""),
+        f"half the step          loss {fit.step_check.finer_loss:.6g}",
+        f"starts                 {fit.starts}, failed {sum(fit.failed.values())}, seed {fit.seed}",
+        "",
+        *_table(fit),
+        "",
+        *_columns(fit),
+    ]
+    lines += _section("at a bound", [f"{p.name} = {p.estimate:g} (its {p.bound} bound)" for p in fit.parameters.values() if p.at_bound])
+    lines += _section("not identifiable", list(fit.uncertainty.undetermined))
+    lines += _section("failed starts", [f"{count}: {reason}" for reason, count in fit.failed.items()])
+    for warning in fit.warnings:
+        if warning.code != "W0603":
+            lines += ["", *str(warning).splitlines()]
+    lines += ["", f"odec {fit.version}, {fit.seconds:.2f} s"]
+    return "\n".join(lines)
+
+
+_METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam"}
+
+
+def _parameter(parameter: Estimate) -> dict[str, Any]:
+    error = parameter.standard_error
+    return {
+        "start": parameter.start,
+        "estimate": parameter.estimate,
+        "standard_error": error,
+        "at_bound": parameter.at_bound,
+        "bound": parameter.bound or None,
+        "lower": parameter.lower,
+        "upper": parameter.upper,
+        "log": parameter.log,
+        "gradient": parameter.gradient,
+        "description": parameter.description,
+    }
+
+
+def _correlations(fit: Fit) -> dict[str, dict[str, float]]:
+    names, table = tuple(fit.parameters), fit.uncertainty.correlations
+    return {
+        a: {b: float(table[i, j]) for j, b in enumerate(names) if math.isfinite(table[i, j])}
+        for i, a in enumerate(names)
+        if math.isfinite(table[i, i])
+    }
+
+
+def _table(fit: Fit) -> list[str]:
+    rows = [("parameter", "estimate", "std. error", "start", "bounds", "")]
+    for p in fit.parameters.values():
+        bounds = f"[{p.lower:g}, {p.upper:g}]" if math.isfinite(p.lower) or math.isfinite(p.upper) else "-"
+        error = "-" if p.standard_error is None else f"{p.standard_error:.3g}"
+        rows.append((p.name, f"{p.estimate:.6g}", error, f"{p.start:g}", bounds + (" log" if p.log else ""), p.description))
+    return _aligned(rows)
+
+
+def _columns(fit: Fit) -> list[str]:
+    rows = [("column", "values", "loss")]
+    rows += [(name, str(fit.counts[name]), f"{fit.losses[name]:.6g}") for name in fit.counts]
+    return _aligned(rows)
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _section(title: str, sentences: list[str]) -> list[str]:
+    return ["", f"{title}:", *(f"  {sentence}" for sentence in sentences)] if sentences else []
+
+
+def _trajectory(fit: Fit, time: str) -> str:
+    solution = fit.solution
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([time, *solution.names])
+    for t, row in zip(solution.times.tolist(), solution.values.tolist(), strict=True):
+        writer.writerow([repr(t), *map(repr, row)])
+    return text.getvalue()
+
+
+def _write_picture(fit: Fit, path: Path, time: str) -> None:
+    from odec.plot import plot_fit
+
+    solution, data, description = fit.solution, fit.problem.data, fit.problem.model.description
+    labels = {item.name: item.description for item in (*description.states, *description.outputs)}
+    plot_fit(
+        solution.times,
+        np.stack([solution[name] for name in data.names], axis=1),
+        data.names,
+        data.times,
+        data.values,
+        path,
+        title=f"{description.name} · loss {fit.loss:.5g}",
+        labels=labels,
+        time_label=time,
+    )
+
+
+def _write_model(fit: Fit, path: Path, layer: Any) -> None:
+    """A Keras model whose weights are the estimates: initial values in, the curve at the data's times out."""
+    from odec.runtime.artefact import save_model
+
+    schedule = fit.problem.schedule
+    arguments = {
+        "times": [float(t) for t in schedule.times],
+        "h": fit.step,
+        "start": schedule.start,
+        "method": fit.solver,
+        "outputs": list(fit.problem.data.names),
+        "params": fit.estimates,
+        "consts": dict(fit.problem.consts or {}),
+    }
+    write_whole(path, lambda beside: save_model(layer, arguments, beside))
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither infinity nor NaN: null stands for them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
