@@ -1,5 +1,8 @@
 """The catalogue of diagnostics: what `odec explain CODE` shows."""
 
+# A row of the table reads best unbroken.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -107,6 +110,8 @@ _ROWS = (
          "odec fit model.ode data.csv --set k=5", "odec fit model.ode data.csv --set k=0.5"),
     Code("E0506", "the data cannot be read", "The file is missing, empty, or not a table with a header.",
          "odec fit model.ode dta.csv", "odec fit model.ode data.csv"),
+    Code("E0507", "the data are no regular table", "Each row has a cell for each column of the header, and each column has its own name.",
+         "t,x\n0,1,2", "t,x\n0,1"),
     Code("E0601", "the solution is not finite", "A state became infinite or no number. Try a smaller step, or look for a pole in the equations.",
          "odec solve model.ode --to 10 --step 5", "odec solve model.ode --to 10 --step 0.01"),
     Code("E0602", "the run has no end", "Say where the run ends, in the model or on the command line.",
@@ -137,8 +142,18 @@ _ROWS = (
          "t;x\n0;1,5", "t,x\n0,1.5"),
     Code("W0502", "a datum at the time of a jump", "The value after the jump is compared with the datum.",
          "t,x\n3,1", "t,x\n2.999,1"),
+    Code("W0503", "a column of row numbers was left out", "The first column has no name and only counts the rows.",
+         ",t,x\n0,0,1\n1,1,0.4", "t,x\n0,1\n1,0.4"),
+    Code("W0504", "wide bounds on a linear scale", "A search over many decades goes better on a log scale.",
+         "param k = 1 in [1e-5, 1e5]\nx' = -k*x", "param k = 1 in [1e-5, 1e5] log\nx' = -k*x"),
     Code("W0601", "the step is too large", "The fixed step is not small against the fastest change; the method can be unstable.",
          "odec solve model.ode --to 10 --step 1", "odec solve model.ode --to 10 --step 0.01"),
+    Code("W0602", "the search did not converge", "It stopped before it reached an optimum; the estimates are the best that it saw.",
+         "odec fit model.ode data.csv", "odec fit model.ode data.csv --starts 20"),
+    Code("W0603", "not identifiable", "The data do not determine these params, or only a combination of them.",
+         "param a = 1\nparam b = 1\nx' = -a*b*x", "param ab = 1\nx' = -ab*x"),
+    Code("W0604", "several answers fit equally well", "Other starts ended elsewhere with the same loss. Narrow the bounds if you know which one is meant.",
+         "odec fit model.ode data.csv --starts 20", "odec fit model.ode data.csv --starts 20"),
 )  # fmt: skip
 
 CODES: dict[str, Code] = {row.code: row for row in _ROWS}
@@ -151,7 +166,9 @@ def explain(code: str) -> str:
     E0104: a `*` is missing. Products are written out; two things side by side are never multiplied, because `kx` could be one name.
     """
     row = CODES[code]
-    return "\n".join([f"{row.code}: {row.title}. {row.meaning}", *_example("wrong", row.wrong), *_example("right", row.right)])
+    return "\n".join(
+        [f"{row.code}: {row.title}. {row.meaning}", *_example("wrong", row.wrong), *_example("right", row.right)]
+    )
 
 
 def _example(label: str, text: str) -> list[str]:

@@ -1,8 +1,11 @@
 """The grammar's rules as nodes of the tree, one method a rule, called bottom-up while Lark reads the text.
 
-A token carries `start_pos` and `end_pos`, offsets into the whole text. A list of children holds None where an optional part
-of the rule is missing.
+A token carries `start_pos` and `end_pos`, offsets into the whole text. A list of children holds None where an optional
+part of the rule is missing.
 """
+
+# What a method makes is said by the grammar's rule of its name.
+# ruff: noqa: D102
 
 from __future__ import annotations
 
@@ -56,10 +59,15 @@ class Builder:
         token, primes = parts
         name = self._text(token)
         if name in SIGN_WORDS:
-            self._wrong("E0201", f"`{name}` is reserved: {SIGN_WORDS[name]}", _span(token), help="a value is missing here")
+            self._wrong(
+                "E0201", f"`{name}` is reserved: {SIGN_WORDS[name]}", _span(token), help="a value is missing here"
+            )
         elif name in FUNCTION_WORDS:
             self._wrong(
-                "E0210", f"`{name}` is a function and needs `(…)`", _span(token), help=f"write `{name}(…)` with its arguments"
+                "E0210",
+                f"`{name}` is a function and needs `(…)`",
+                _span(token),
+                help=f"write `{name}(…)` with its arguments",
             )
         return _name(name, token, primes)
 
@@ -79,7 +87,9 @@ class Builder:
         reason = why_reserved(name)
         if reason:
             self.reserved_definitions.add(name)
-            self._wrong("E0201", f"`{name}` is reserved: {reason}", span, help=f"choose another name, such as `{name}_1`")
+            self._wrong(
+                "E0201", f"`{name}` is reserved: {reason}", span, help=f"choose another name, such as `{name}_1`"
+            )
 
     def _plain_name(self, token: Any) -> tree.Name:
         return _name(self._text(token), token, None)
@@ -112,7 +122,7 @@ class Builder:
 
     def product(self, parts: list[Any]) -> tree.Product:
         factors = tuple(parts[::2])
-        return tree.Product(factors[0].span.to(factors[-1].span), tuple(str(sign) for sign in parts[1::2]), factors)
+        return tree.Product(factors[0].span.to(factors[-1].span), tuple(sign.value for sign in parts[1::2]), factors)
 
     def sum(self, parts: list[Any]) -> tree.Sum:
         terms = tuple(parts[::2])
@@ -120,7 +130,9 @@ class Builder:
 
     def comparison(self, parts: list[Any]) -> tree.Comparison:
         operands = tuple(parts[::2])
-        return tree.Comparison(operands[0].span.to(operands[-1].span), tuple(str(sign) for sign in parts[1::2]), operands)
+        return tree.Comparison(
+            operands[0].span.to(operands[-1].span), tuple(sign.value for sign in parts[1::2]), operands
+        )
 
     def negation(self, parts: list[Any]) -> tree.Not:
         word, operand = parts
@@ -247,7 +259,7 @@ class Builder:
 
     def change(self, parts: list[Any]) -> tree.Change:
         target, operator, value = parts
-        return tree.Change(target.span.to(value.span), target, str(operator), value)
+        return tree.Change(target.span.to(value.span), target, operator.value, value)
 
     def assigned(self, parts: list[Any]) -> tree.Change:
         target, value = parts
@@ -284,7 +296,9 @@ class Builder:
         given: dict[str, Any] = {}
         for field, content in parts:
             if field in given:
-                self._wrong("E0101", f"`solve` has `{_OPTION_WORDS[field]}` twice", content.span, help="remove one of them")
+                self._wrong(
+                    "E0101", f"`solve` has `{_OPTION_WORDS[field]}` twice", content.span, help="remove one of them"
+                )
             given[field] = content
         return self._make(tree.Solve, *(given.get(field) for field in _OPTION_WORDS))
 

@@ -1,9 +1,9 @@
-"""The house layout of a model file: one statement a line, even blanks, columns under one another. It changes no meaning."""
+"""The house layout of a model file: a statement a line, even blanks, aligned columns. It changes no meaning."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from odec.diagnostics import Span
@@ -183,10 +183,9 @@ def _expects_value(before: _Token | None, token: _Token, in_clauses: bool) -> bo
 
 
 def _kind_of_bracket(before: _Token | None, token: _Token) -> str:
-    if token.text == "[" and before is not None and before.text not in _WORD_OPERATORS:
-        if before.kind in ("word", "primes") or before.text in _CLOSING:
-            return "index"
-    return token.text
+    if token.text != "[" or before is None or before.text in _WORD_OPERATORS:
+        return token.text
+    return "index" if before.kind in ("word", "primes") or before.text in _CLOSING else "["
 
 
 def _without_double_blanks(lines: Iterator[_Line]) -> Iterator[_Line]:
@@ -221,7 +220,7 @@ def _aligned_comments(lines: list[_Line]) -> list[_Line]:
     return result
 
 
-def _runs(lines: list[_Line], key) -> Iterator[list[_Line]]:
+def _runs(lines: list[_Line], key: Callable[[_Line], str]) -> Iterator[list[_Line]]:
     run: list[_Line] = []
     for line in lines:
         if run and (not key(line) or key(line) != key(run[-1])):

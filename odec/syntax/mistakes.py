@@ -1,7 +1,7 @@
-"""What people write by mistake, and what to tell them: one table that is the messages, their documentation and their tests.
+"""What people write by mistake, and what to say: one table is the messages, their documentation, their tests.
 
-Lark says where a statement stops making sense. The first row of `MISTAKES` whose patterns fit the text before and behind
-that place says why.
+Lark says where a statement stops making sense. The first row of `MISTAKES` whose patterns fit the text before
+and behind that place says why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Literal
 from odec.diagnostics import Diagnostic, Span
 from odec.source import Source
 from odec.syntax.mistake_table import MISTAKES, Mistake
-from odec.syntax.reserved import FUNCTION_WORDS
 
 # So much text around the place of an error decides; a line may have 100,000 characters.
 _VIEW = 300
@@ -37,8 +36,8 @@ _OTHER_WORDS = {
 
 _LOOKALIKES = {
     **dict.fromkeys("−–—‐‑‒﹣", "-"), **dict.fromkeys("×·⋅∙∗•", "*"), **dict.fromkeys("÷∕⁄", "/"),
-    **dict.fromkeys("′’‘`´ʹ", "'"), **dict.fromkeys("″”“", "''"), "≤": "<=", "≥": ">=", "≠": "!=", "∞": "inf", "√": "sqrt(…)",
-    "∧": "and", "∨": "or", "¬": "not", "∈": "in", "…": "...",
+    **dict.fromkeys("′’‘`´ʹ", "'"), **dict.fromkeys("″”“", "''"), "≤": "<=", "≥": ">=", "≠": "!=",
+    "∞": "inf", "√": "sqrt(…)", "∧": "and", "∨": "or", "¬": "not", "∈": "in", "…": "...",
 }  # fmt: skip
 
 
@@ -58,8 +57,7 @@ def explain_mistake(source: Source, plain: str, statement: Span, place: int) -> 
     mistake = next(row for row in MISTAKES if row.fits(situation.before, situation.behind))
     character = source.text[place : place + 1] if place < statement.stop else ""
     if mistake.code == "E0107" and not mistake.message:
-        message, help = _meaningless(character)
-        return source.error("E0107", message, Span(place, place + 1), help=help)
+        return _meaningless(source, place, character)
     word = _first_word(source.excerpt(statement))
     values = {
         "left": _shown(source.excerpt(situation.left)),
@@ -73,11 +71,6 @@ def explain_mistake(source: Source, plain: str, statement: Span, place: int) -> 
     return source.error(mistake.code, mistake.message.format(**values), span, help=mistake.help.format(**values))
 
 
-def is_function(name: str) -> bool:
-    """Whether the language has a function of this name."""
-    return name in FUNCTION_WORDS
-
-
 def _situation(plain: str, statement: Span, place: int) -> _Situation:
     start = max(statement.start, place - _VIEW)
     tokens = list(_TOKEN.finditer(plain, start, place))
@@ -88,7 +81,8 @@ def _situation(plain: str, statement: Span, place: int) -> _Situation:
     head = plain[statement.start : min(start, statement.start + _VIEW)]
     before = _SEPARATED.sub(" ", head + plain[start:place]).rstrip()
     glued = bool(tokens) and left.stop == place
-    return _Situation(before + ("" if glued or not before else " "), plain[place : min(statement.stop, place + _VIEW)], left, right)
+    behind = plain[place : min(statement.stop, place + _VIEW)]
+    return _Situation(before + ("" if glued or not before else " "), behind, left, right)
 
 
 def _marked(mark: Literal["right", "left", "both", "end", "statement"], situation: _Situation, statement: Span) -> Span:
@@ -126,18 +120,19 @@ def _cure(word: str) -> str:
     return "a statement begins with a word such as `state`, `param`, `const`, `observe`, or it is `name = …`"
 
 
-def _meaningless(character: str) -> tuple[str, str]:
+def _meaningless(source: Source, place: int, character: str) -> Diagnostic:
     number = f"U+{ord(character):04X}"
-    shown = f"`{character}` ({number})" if character.isprintable() and not character.isascii() else f"`{character}`"
+    shown = f"`{character}`" if character.isascii() else f"`{character}` ({number})"
     if not character.isprintable():
         shown = f"the character {number} ({unicodedata.name(character, 'a control character')})"
+    cure = "" if character.isprintable() else "remove it"
     normal = unicodedata.normalize("NFKC", character)
     ascii_spelling = _LOOKALIKES.get(character) or (normal if normal != character and normal.isascii() else "")
     if unicodedata.decomposition(character).startswith("<super>"):
-        return f"{shown} means nothing here", f"a power is written `^{normal}`"
-    if ascii_spelling:
-        return f"{shown} means nothing here", f"write `{ascii_spelling}` instead"
-    return f"{shown} means nothing here", "remove it" if not character.isprintable() else ""
+        cure = f"a power is written `^{normal}`"
+    elif ascii_spelling:
+        cure = f"write `{ascii_spelling}` instead"
+    return source.error("E0107", f"{shown} means nothing here", Span(place, place + 1), help=cure)
 
 
 __all__ = ["MISTAKES", "Mistake", "explain_mistake"]

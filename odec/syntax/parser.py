@@ -24,7 +24,7 @@ def parse(source: Source) -> tree.File:
         return _parse(source, *_statement_parser())
 
 
-# Making the tables takes longer than parsing a model; they are made once in a process, and their builder has one file open.
+# Making the tables takes longer than parsing a model: they are made once in a process, and hold one file at a time.
 _ONE_AT_A_TIME = threading.Lock()
 
 

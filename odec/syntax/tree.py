@@ -302,7 +302,21 @@ class Solve(Statement):
 
 
 AnyStatement = (
-    State | Param | Const | Size | Input | Data | Equation | Assignment | Next | Function | Observe | At | Every | When | Solve
+    State
+    | Param
+    | Const
+    | Size
+    | Input
+    | Data
+    | Equation
+    | Assignment
+    | Next
+    | Function
+    | Observe
+    | At
+    | Every
+    | When
+    | Solve
 )
 
 
