@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
+from pathlib import Path
+
 import click
 
 from odec.cli.arguments import FILE
@@ -14,13 +17,18 @@ from odec.cli.printing import warn
 @click.option("--name", help="The layer's class name. Default: made from the file's name.")
 def command(model: str, output: str | None, name: str | None) -> None:
     """Compile MODEL, a text file of equations, into a Python module with a Keras layer."""
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise click.UsageError(f"--name {name!r} cannot be the name of a Python class")
+    path = Path(output) if output is not None else Path(model).with_suffix(".py")
+    if output != "-" and path.resolve() == Path(model).resolve():
+        raise click.UsageError(f"the module would overwrite the model `{model}`; name another file with -o")
     from odec import compiler
     from odec.source import Source
 
+    compiled = compiler.compile_source(Source.from_file(model), name=name)
     if output == "-":
-        compiled = compiler.compile_source(Source.from_file(model), name=name)
-        warn(compiled.warnings)
         click.echo(compiled.text, nl=False)
-        return
-    path = compiler.compile_file(model, output=output, name=name)
-    click.echo(f"wrote {path}", err=True)
+    else:
+        compiler.write_text(path, compiled.text)
+        click.echo(f"wrote {path}", err=True)
+    warn(compiled.warnings)

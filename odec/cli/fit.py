@@ -35,9 +35,9 @@ def command(
     given = {name: value for name, value in options.items() if value is not None}
     with bar("fitting") as progress:
         result = fit(model, data, start=start or None, output=output, progress=progress, **given)
-    warn(result.warnings)
     if as_json:
+        warn(result.warnings)
         print_json(result.as_dict())
-    else:
+    else:  # the text holds the warnings
         click.echo(result.text)
     click.echo(f"wrote {output}", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from odec.cli.arguments import FILE
@@ -14,12 +16,12 @@ from odec.cli.arguments import FILE
 @click.pass_context
 def command(ctx: click.Context, models: tuple[str, ...], write: bool, check: bool) -> None:
     """Print each of MODELS in the house layout. No meaning changes and comments survive."""
-    from odec.files import write_text
+    if write and check:
+        raise click.UsageError("--write and --check do not go together")
+    from odec.compiler import write_text
     from odec.source import Source
     from odec.syntax.format import format_text
 
-    if write and check:
-        raise click.UsageError("--write and --check do not go together")
     changed = False
     for model in models:
         source = Source.from_file(model)
@@ -29,6 +31,6 @@ def command(ctx: click.Context, models: tuple[str, ...], write: bool, check: boo
         elif text != source.text:
             changed = True
             if write:
-                write_text(model, text)
+                write_text(Path(model), text)
             click.echo(f"{'wrote' if write else 'would change'} {model}", err=True)
     ctx.exit(1 if check and changed else 0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -20,6 +22,13 @@ def warn(warnings: Iterable[object]) -> None:
 def print_json(value: Any) -> None:
     """One JSON document on stdout. JSON knows no infinity and no NaN: they are null."""
     click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_csv(columns: Mapping[str, Sequence[float]]) -> None:
+    """A table on stdout, each number in as many digits as it needs to be read back the same."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
 
 
 def _finite(value: Any) -> Any:

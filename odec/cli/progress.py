@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Callable[..., None] | None]:
-    """A function `progress(done, total, text="")` that moves the bar; None where stderr is no terminal."""
+def bar(title: str) -> Iterator[Callable[[int, int, float], None] | None]:
+    """A function `progress(done, total, loss)` that moves the bar; None where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -20,7 +20,7 @@ def bar(title: str) -> Iterator[Callable[..., None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None, text="")
 
-        def move(done: float, total: float | None = None, text: str = "") -> None:
-            progress.update(task, completed=done, total=total, text=text)
+        def move(done: int, total: int, loss: float) -> None:
+            progress.update(task, completed=done, total=total, text=f"loss {loss:.6g}")
 
         yield move

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from odec.cli.arguments import ASSIGNMENT, FILE, NUMBER, NUMBERS, assignments
-from odec.cli.printing import print_json, warn
+from odec.cli.printing import print_csv, print_json, warn
 
 if TYPE_CHECKING:
     from odec.solution import Solution
@@ -92,16 +92,15 @@ def _write(solution: Solution, output: str | None, plot: str | None, as_json: bo
     if as_json:
         print_json(_as_dict(solution))
     elif output is None or output == "-":
-        solution.write_csv(click.get_text_stream("stdout"))
+        print_csv(solution.to_dict())
 
 
 def _as_dict(solution: Solution) -> dict[str, Any]:
-    columns = {name: solution.values[:, i] for i, name in enumerate(solution.names)}
     return {
         "method": solution.method,
         "step": solution.step,
-        "error_estimate": solution.error_estimate,
+        "error": solution.error,
         "t": solution.times,
-        "columns": columns,
+        "columns": {name: solution[name] for name in solution.names},
         "warnings": [str(warning) for warning in solution.warnings],
     }

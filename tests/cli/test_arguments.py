@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from odec.cli.arguments import ASSIGNMENT, NUMBERS, assignments
+from odec.solution import Solution
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,8 @@ def test_what_is_said_reaches_the_solver_and_what_is_not_said_does_not(
 
     def solve(model: str, **options: Any) -> Any:
         calls.append((model, options))
-        return SimpleNamespace(
-            times=np.array([0.0]),
-            values=np.array([[np.nan]]),
-            names=("x",),
-            method="rk4",
-            step=0.1,
-            warnings=("W",),
-            error_estimate=None,
-        )
+        times, values = np.array([0.0]), np.array([[np.nan]])
+        return Solution(times, ("x",), values, method="rk4", step=0.1, steps=1, _error=1.0)
 
     monkeypatch.setattr("odec.solution.solve", solve)
     result = odec(
@@ -83,4 +76,4 @@ def test_what_is_said_reaches_the_solver_and_what_is_not_said_does_not(
     assert result.code == 0
     assert calls == [("m.ode", {"start": 1.0, "to": 2.0, "params": {"a": 3.0, "b": 4.0}, "init": {"x": 5.0}})]
     assert '"x": [\n      null' in result.out
-    assert result.err == "warning: W\n"
+    assert result.err.startswith("warning[W0601]")
