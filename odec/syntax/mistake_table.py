@@ -45,7 +45,7 @@ class Mistake:
 
 _DECLARES = r"^(state|param|const|size|input|data|observe)\b"
 _JUMPS = r"^(at|every|when)\b"
-_OPERATOR = r"(?:[-+*/^@<>=,~(\[:]|!=|\b(?:and|or|not|in|from|to|step|every|method)) ?$"
+_OPERATOR = r"(?:[-+*/^@<>=,~(\[:]|!=|\b(?:and|or|not|in)) ?$"
 _NUMBER_END = r"(?:^|[^\w.])(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][+-]?[0-9]+)?"
 _FUNCTION = r"\b(?:" + "|".join(sorted(FUNCTION_WORDS)) + r") ?$"
 _COMMENT_HELP = "a comment begins with `#`"
