@@ -34,9 +34,41 @@ when y > 3: y = 0
 solve from 0 to 100, step 0.1, every 1, method euler
 """
 PIECES = st.sampled_from(
-    [*"()[]=,;:#\\\n +-*/^@~<!'−²₂😀٣", "==", "''", "##", "**", "<=", "&&", "//", "%", "0,5", "1e", "1.2.3", "2x"]
-    + ["and", "not", "in", "for", "if", "log", "state ", "param ", "at ", "every ", "when ", "solve ", "t", "pi", "exp"]
-    + ["\u0301", "\u200b", "\x00", "\x85", "\u2028"]
+    [
+        *"()[]=,;:#\\\n +-*/^@~<!'−²₂😀٣",
+        "==",
+        "''",
+        "##",
+        "**",
+        "<=",
+        "&&",
+        "//",
+        "%",
+        "0,5",
+        "1e",
+        "1.2.3",
+        "2x",
+        "and",
+        "not",
+        "in",
+        "for",
+        "if",
+        "log",
+        "state ",
+        "param ",
+        "at ",
+        "every ",
+        "when ",
+        "solve ",
+        "t",
+        "pi",
+        "exp",
+        "́",
+        "\u200b",
+        "\x00",
+        "\x85",
+        "\u2028",
+    ]
 )
 EDITS = st.lists(st.tuples(st.integers(0, len(MODEL)), st.integers(0, 12), PIECES | st.text(max_size=3)), max_size=6)
 
