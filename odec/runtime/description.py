@@ -65,7 +65,7 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Description:
-    """All of it. `digest` is the SHA-256 of the model file's text, `version` that of the odec which wrote the module."""
+    """All of it. `digest` is the SHA-256 of the model file's text, `version` is of the odec which wrote the module."""
 
     name: str
     source: str

@@ -14,8 +14,9 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class Slots:
-    """Where each param and const of a model is found: `shared` names in a vector (S,), `rows` names in an array (R, batch),
-    `numbers` are known when the program is built. Together `theta = (vector, array)` carries all that may be differentiated.
+    """Where each param and const of a model is found: `shared` names in a vector (S,), `rows` names in an array (R,
+    batch), `numbers` are known when the program is built. Together `theta = (vector, array)` carries all that may be
+    differentiated.
     """
 
     shared: tuple[str, ...] = ()
@@ -49,7 +50,7 @@ class Equations:
         return tuple(values[q.name] for q in description.params), tuple(values[q.name] for q in description.consts)
 
     def initial(self, theta: Sequence[Tensor], given: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """The start (D, batch): the model's values, with `given` in their place; `like` (batch,) has the shape and dtype of one state."""
+        """The start (D, batch): the model's values, or `given` ones; `like` (batch,) has one state's shape and dtype."""
         p, c = self.arguments(theta)
         own = dict(zip(self.states, self.model.initial(p, c), strict=True))
         missing = [name for name in self.states if name not in given and own[name] is None]
@@ -69,7 +70,9 @@ class Equations:
     def columns(self, t: Tensor, x: Tensor, theta: Sequence[Tensor], names: Sequence[str]) -> Tensor:
         """The asked states and outputs (T, C, batch) of states x (T, D, batch) at times t (T,)."""
         if set(names) <= set(self.states):
-            return x if tuple(names) == self.states else ops.take(x, [self.states.index(name) for name in names], axis=1)
+            return (
+                x if tuple(names) == self.states else ops.take(x, [self.states.index(name) for name in names], axis=1)
+            )
         t, flat, theta = _flattened(t, x, theta)
         p, c = self.arguments(theta)
         rows = unpacked(flat)
@@ -87,10 +90,11 @@ class Equations:
 
 @dataclass(frozen=True)
 class Variations:
-    """The equations with their sensitivities: arrays z (D, 1 + P, batch), the state first, then its derivative by each of `wrt`.
+    """The equations with their sensitivities: arrays z (D, 1 + P, batch), the state first, then its derivative by
+    each of `wrt`.
 
-    `wrt` are names of params, or of states whose initial value is meant. One array, so that any one-step method steps it as
-    it steps a state: the result is the exact derivative of what the method computed.
+    `wrt` are names of params, or of states whose initial value is meant. One array, so that any one-step method steps
+    it as it steps a state: the result is the exact derivative of what the method computed.
     """
 
     equations: Equations
@@ -179,7 +183,7 @@ def unpacked(x: Tensor) -> tuple[Tensor, ...]:
 
 
 def _flattened(t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Times t (T,) and states x (T, D, batch) as one batch of T·batch, so that outputs of all times are one evaluation."""
+    """Times t (T,) and states x (T, D, batch) as one batch of T·batch: outputs of all times are one evaluation."""
     count, batch = ops.shape(x)[0], ops.shape(x)[2]
     shared, rows = theta
     times = ops.reshape(ops.broadcast_to(t[:, None], (count, batch)), (-1,))

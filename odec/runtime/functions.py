@@ -2,9 +2,9 @@
 
 Each takes Python numbers (computed at once, in float64), arrays and tensors. Conventions at the edges:
 
-- `sqrt(x)` is 0 with derivative 0 for x ≤ 0. A tank that drains by √h oversteps 0 by an amount that depends on the step and
-  on nothing else, so no threshold tells rounding from error; the run would otherwise end in NaN after the tank is empty.
-  A state that goes *far* below 0 is found by the solver's check of its step, not by a NaN.
+- `sqrt(x)` is 0 with derivative 0 for x ≤ 0. A tank that drains by √h oversteps 0 by an amount that depends on the
+  step and on nothing else, so no threshold tells rounding from error; the run would otherwise end in NaN after the
+  tank is empty. A state that goes *far* below 0 is found by the solver's check of its step, not by a NaN.
 - `log(x)` is -inf at 0 and NaN below, with derivative 0 there, so that a branch not taken never spoils a gradient.
 - `power(x, y)` is NaN for a negative base and an exponent that is not whole.
 - `minimum`, `maximum` give value and derivative of the *first* of equal arguments; `relu` has derivative 0 at 0.
@@ -90,7 +90,9 @@ def sqrt(x: Any) -> Any:
     return _where_not(x <= 0, ops.sqrt, x, ops.zeros_like(x))
 
 
-def _logarithm(name: str, of_tensor: Callable[[Any], Any], of_number: Callable[[Any], Any], edge: float) -> Callable[[Any], Any]:
+def _logarithm(
+    name: str, of_tensor: Callable[[Any], Any], of_number: Callable[[Any], Any], edge: float
+) -> Callable[[Any], Any]:
     """A logarithm with its pole at `edge`: -inf there, NaN below, derivative 0 at both."""
 
     def function(x: Any) -> Any:
@@ -179,7 +181,9 @@ def x_over_expm1(x: Any) -> Any:
     series = reduce(lambda total, b: total * square + b, reversed(_BERNOULLI[:-1]), _BERNOULLI[-1])
     magnitude = ops.abs(large)
     quotient = magnitude / -ops.expm1(-magnitude)
-    return ops.where(near, 1 - small / 2 + series * square, ops.where(large > 0, quotient * ops.exp(-magnitude), quotient))
+    return ops.where(
+        near, 1 - small / 2 + series * square, ops.where(large > 0, quotient * ops.exp(-magnitude), quotient)
+    )
 
 
 def relu(x: Any) -> Any:

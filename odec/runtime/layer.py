@@ -34,6 +34,7 @@ class Bounds(keras.constraints.Constraint):
         self.lower, self.upper = lower, upper
 
     def __call__(self, w: Tensor) -> Tensor:
+        """The weight, inside its bounds."""
         return ops.clip(w, self.lower, self.upper)
 
     def get_config(self) -> dict[str, float]:
@@ -112,10 +113,11 @@ class Layer(keras.layers.Layer):
         """Each param with its present value."""
         if not self.built:
             return dict(self._guesses)
-        return {name: float(ops.convert_to_numpy(weight)) for name, weight in self._weights().items()}
+        return {name: float(weight.numpy()) for name, weight in self._weights().items()}
 
     def sensitivities(self, x0: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """The output (batch, steps, columns) and its derivative by each param (batch, steps, columns, P), as NumPy arrays.
+        """The output (batch, steps, columns) and its derivative by each param (batch, steps, columns, P), as NumPy
+        arrays.
 
         `x0` (batch, states), by default the model's own start (batch 1).
         """
@@ -158,7 +160,11 @@ class Layer(keras.layers.Layer):
         inputs = ops.cast(inputs, dtype)
         weights = self._weights()
         # Variables are read once, here: read inside a loop they would break its compilation.
-        vector = ops.stack([ops.convert_to_tensor(weights[name].value) for name in shared]) if shared else ops.zeros((0,), dtype)
+        vector = (
+            ops.stack([ops.convert_to_tensor(weights[name].value) for name in shared])
+            if shared
+            else ops.zeros((0,), dtype)
+        )
         per_row = [ops.reshape(ops.cast(params[name], dtype), (-1,)) for name in rows]
         array = ops.stack(per_row) if rows else ops.zeros((0, 1), dtype)
         arguments = (inputs, ops.cast(vector, dtype), array)
@@ -196,7 +202,7 @@ class Layer(keras.layers.Layer):
     def save_own_variables(self, store: Any) -> None:
         """By name, so that freezing a param or changing the order of the text does not mix values up."""
         for name, weight in self._weights().items():
-            store[name] = ops.convert_to_numpy(weight)
+            store[name] = weight.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """ValueError when the saved params are not the model's."""
@@ -204,7 +210,7 @@ class Layer(keras.layers.Layer):
         saved = set(store.keys())
         if saved != set(weights):
             raise ValueError(
-                f"the saved {type(self).__name__} has the params {', '.join(sorted(saved)) or '(none)'}, the model now has "
+                f"the saved {type(self).__name__} has the params {', '.join(sorted(saved)) or '(none)'}, the model has "
                 f"{', '.join(sorted(weights)) or '(none)'}: load it with the module it was saved with"
             )
         for name, weight in weights.items():
@@ -226,7 +232,9 @@ class Layer(keras.layers.Layer):
     def _guess(self, param: Any) -> float:
         value = self._asked["params"].get(param.name, param.value)
         if not param.lower <= value <= param.upper:
-            raise ValueError(f"{param.name} starts outside its bounds [{param.lower}, {param.upper}]. Received: {value}")
+            raise ValueError(
+                f"{param.name} starts outside its bounds [{param.lower}, {param.upper}]. Received: {value}"
+            )
         return value
 
     def _check_arguments(self) -> None:
@@ -329,11 +337,11 @@ def _schedule(
 
 
 def default_times(description: Description, start: float) -> np.ndarray:
-    """The rows of the model's `solve` statement behind the start: each `every` (else each step, else 1/200 of the span), and the end."""
+    """Rows of the model's `solve` statement after the start: each `every` (else step, else 1/200 of the span), the end."""
     defaults = description.defaults
     if defaults.stop is None:
         raise ValueError(
-            f"{description.name} does not know how long to run: give steps and h, or times, or a `solve to …` in the model"
+            f"{description.name} does not know how long to run: give steps and h, or times, or `solve to` in the model"
         )
     span = defaults.stop - start
     return rows_between(start, defaults.stop, defaults.every or defaults.step or abs(span) / DEFAULT_ROWS)[1:]
@@ -342,9 +350,9 @@ def default_times(description: Description, start: float) -> np.ndarray:
 def rows_between(start: float, stop: float, every: float) -> np.ndarray:
     """start, start ± every, …, stop; the end always among them. Rounded to 15 digits, so that 3·0.1 is 0.3."""
     span = stop - start
-    count = int(math.floor(abs(span) / every + 1e-9)) if span else 0
+    count = math.floor(abs(span) / every + 1e-9) if span else 0
     rows = start + math.copysign(every, span) * np.arange(count + 1, dtype=np.float64)
-    digits = 14 - int(math.floor(math.log10(max(abs(start), abs(stop), 1e-300))))
+    digits = 14 - math.floor(math.log10(max(abs(start), abs(stop), 1e-300)))
     rounded = np.round(rows, digits) if 0 <= digits <= 22 else rows
     if np.max(np.abs(rounded - rows)) < 1e-9 * every:
         rows = rounded

@@ -1,8 +1,8 @@
 """The seam: the only file that asks which Keras backend runs. Bounded compiled loops and their gradients.
 
-Measured on TensorFlow 2.21: XLA compiles the gradient of a loop only with a static bound, and not at all when a variable
-is read inside; so loops are bounded (`maximum_iterations`, `element_shape`), everything a body needs comes in as a tensor,
-and the gradient of a trajectory is written here by hand instead of left to the framework.
+Measured on TensorFlow 2.21: XLA compiles the gradient of a loop only with a static bound, and not at all when a
+variable is read inside; so loops are bounded (`maximum_iterations`, `element_shape`), everything a body needs comes
+in as a tensor, and the gradient of a trajectory is written here by hand instead of left to the framework.
 
 Another backend needs its own branch of each public function below, and nothing else of the runtime changes.
 """
@@ -10,6 +10,7 @@ Another backend needs its own branch of each public function below, and nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -23,19 +24,22 @@ if keras.backend.backend() not in BACKENDS:
         f"Received: KERAS_BACKEND={keras.backend.backend()}. Set KERAS_BACKEND=tensorflow before importing keras."
     )
 
-import tensorflow as tf
+import tensorflow as tf  # noqa: E402
 
 Tensor = Any
 # step(time, h, x, theta) -> x: `time(c)` is the time at fraction c of the step, in the dtype of x.
 Step = Callable[[Callable[[float], Tensor], Tensor, Tensor, Sequence[Tensor]], Tensor]
 
 
-def compiled(function: Callable[..., Any], shapes: Sequence[Sequence[int | None]] | None = None, dtypes: Sequence[str] = ()) -> Any:
-    """The function as one XLA program. With `shapes` (None for any length) other lengths need no new trace of Python code."""
+def compiled(
+    function: Callable[..., Any], shapes: Sequence[Sequence[int | None]] | None = None, dtypes: Sequence[str] = ()
+) -> Any:
+    """The function as one XLA program. With `shapes` (None for any length) other lengths need no new trace."""
     signature = None
     if shapes is not None:
         signature = [tf.TensorSpec(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
-    return tf.function(function, jit_compile=True, input_signature=signature, autograph=False)
+    # A partial, because TensorFlow counts traces by code object and would warn of closures that share one.
+    return tf.function(partial(function), jit_compile=True, input_signature=signature, autograph=False)
 
 
 def runs_eagerly() -> bool:
@@ -66,28 +70,57 @@ def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> t
     return value, tape.gradient(value, list(arguments), unconnected_gradients="zero")
 
 
-def trajectory(step: Step, x0: Tensor, theta: Sequence[Tensor], starts: Any, steps: Any, counts: Any, *, single: bool) -> Tensor:
-    """The states (M, …) at the ends of M intervals, interval i being `counts[i]` steps of length `steps[i]` from `starts[i]`.
+def trajectory(
+    step: Step, x0: Tensor, theta: Sequence[Tensor], starts: Any, steps: Any, counts: Any, *, single: bool
+) -> Tensor:
+    """The states (M, …) at the ends of M intervals, interval i being `counts[i]` steps of length `steps[i]` from
+    `starts[i]`.
 
     `x0` is an array of any shape, `theta` a list of tensors, all of one dtype; `starts`, `steps` are float64 (M,),
-    `counts` int32 (M,). `single` promises that each interval is one step. To be called inside a graph or a compiled program.
+    `counts` int32 (M,). `single` promises that each interval is one step. To be called inside a graph or a compiled
+    program.
 
-    The gradient by x0 and theta is that of the computed numbers (discretise, then differentiate): intervals are taken in
-    reverse, the states inside one are computed again from its stored start, and one step is differentiated at a time.
-    Memory: the output and the states of one interval. Second derivatives are not defined.
+    The gradient by x0 and theta is that of the computed numbers (discretise, then differentiate): intervals are taken
+    in reverse, the states inside one are computed again from its stored start, and one step is differentiated at a
+    time. Memory: the output and the states of one interval. Second derivatives are NaN.
     """
-    grid = _Grid(tf.convert_to_tensor(starts, tf.float64), tf.convert_to_tensor(steps, tf.float64), tf.convert_to_tensor(counts, tf.int32))
+    grid = _Grid(
+        tf.convert_to_tensor(starts, tf.float64),
+        tf.convert_to_tensor(steps, tf.float64),
+        tf.convert_to_tensor(counts, tf.int32),
+    )
+
+    forward = _underivable(lambda x0, *theta: _forward(step, x0, theta, grid, single))
+    backward = _underivable(
+        lambda upstream, states, x0, *theta: _backward(step, x0, theta, grid, states, upstream, single)
+    )
 
     @tf.custom_gradient
     def run(x0: Tensor, *theta: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        states = _forward(step, x0, theta, grid, single)
-
-        def gradient(upstream: Tensor) -> list[Tensor]:
-            return _backward(step, x0, theta, grid, states, upstream, single)
-
-        return states, gradient
+        states = forward(x0, *theta)
+        # A gather of some of the states sends back IndexedSlices.
+        return states, lambda upstream: backward(tf.convert_to_tensor(upstream), states, x0, *theta)
 
     return run(x0, *theta)
+
+
+def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with NaN as its derivative, where one is asked for.
+
+    A persistent tape builds second derivatives whether they are asked for or not, and those of nested loops do not
+    compile. NaN, because zero would be a lie.
+    """
+
+    @tf.custom_gradient
+    def run(*inputs: Tensor) -> tuple[Any, Callable[..., list[Tensor]]]:
+        def derivative(*upstream: Tensor) -> list[Tensor]:
+            asked = tf.reduce_any(tf.stack([tf.reduce_any(value != 0) for value in upstream]))
+            nothing, nan = tf.zeros((), inputs[0].dtype), tf.constant(float("nan"), inputs[0].dtype)
+            return [tf.fill(tf.shape(value), tf.where(asked, nan, nothing)) for value in inputs]
+
+        return function(*inputs), derivative
+
+    return run
 
 
 class _Grid:
@@ -124,7 +157,9 @@ def _backward(
 ) -> list[Tensor]:
     before = tf.concat([x0[None], states[:-1]], axis=0)
 
-    def one(i: Tensor, k: Tensor, x: Tensor, adjoint: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def one(
+        i: Tensor, k: Tensor, x: Tensor, adjoint: Tensor, gradients: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
         """The adjoint before a step from the one after it, and the gradients by theta with the step's share."""
         with tf.GradientTape() as tape:
             tape.watch([x, *theta])
@@ -135,7 +170,9 @@ def _backward(
     most = tf.reduce_max(grid.counts) if grid.counts.shape[0] != 0 else tf.constant(1)
 
     def inner(i: Tensor, adjoint: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        buffer = tf.TensorArray(x0.dtype, size=_static(grid.counts, most), element_shape=x0.shape, clear_after_read=False)
+        buffer = tf.TensorArray(
+            x0.dtype, size=_static(grid.counts, most), element_shape=x0.shape, clear_after_read=False
+        )
 
         def again(k: Tensor, x: Tensor, buffer: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
             return k + 1, tf.ensure_shape(grid.apply(step, i, k, x, theta), x0.shape), buffer.write(k, x)

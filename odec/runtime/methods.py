@@ -37,7 +37,9 @@ class Tableau:
         assert len(self.b) == len(self.c) == len(self.a) + 1, self.name
         assert all(len(row) == i + 1 for i, row in enumerate(self.a)), self.name
         assert 1 <= self.order <= 5, self.name
-        assert np.allclose(self.matrix.sum(axis=1), self.c, rtol=0, atol=ROUNDING), f"{self.name}: a row sum is not its c"
+        assert np.allclose(self.matrix.sum(axis=1), self.c, rtol=0, atol=ROUNDING), (
+            f"{self.name}: a row sum is not its c"
+        )
         for order, misses in _misses(self.matrix, np.array(self.b), np.array(self.c)):
             assert order > self.order or abs(misses) < ROUNDING, f"{self.name}: not of order {self.order}"
 
@@ -155,7 +157,8 @@ def tableau(name: str) -> Tableau:
 def step(method: Tableau, rhs: Callable[[Any, Any], Any], time: Callable[[float], Any], h: Any, x: Any) -> Any:
     """One step of the method from `x`, an array of any shape.
 
-    `time(c)` is the time at fraction `c` of the step and `h` its (signed) length, both scalars; `rhs(t, x)` has the shape of `x`.
+    `time(c)` is the time at fraction `c` of the step and `h` its (signed) length, both scalars; `rhs(t, x)` has the
+    shape of `x`.
     """
     slopes = [rhs(time(method.c[0]), x)]
     for row, c in zip(method.a, method.c[1:], strict=True):

@@ -16,7 +16,8 @@ MOST_STEPS = 2**31 - 1
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """Intervals i = 1 … M between the sorted distinct times, interval i cut into `counts[i]` steps of length `steps[i]`.
+    """Intervals i = 1 … M between the sorted distinct times, interval i cut into `counts[i]` steps of length
+    `steps[i]`.
 
     A time inside a run is `starts[i] + (k + c)·steps[i]` from the whole number k, never a running sum, so that it does
     not drift. Where the asked step does not divide an interval the step is *shortened* until it does.
@@ -44,7 +45,7 @@ class Schedule:
     def fixed(cls, start: float, times: Iterable[float], step: float) -> Schedule:
         """The schedule that reaches each of `times` with steps no longer than `step` (> 0).
 
-        E0604 for a time that is not a number, or times on both sides of the start; E0605 for a step that is not a
+        E0604 for a time that is not a number, or times on both sides of the start; E0606 for a step that is not a
         positive number or needs more than 2^31 steps.
         """
         start = float(start)
@@ -71,7 +72,9 @@ class Schedule:
         """The same times with every step cut into `factor`."""
         counts = self.counts.astype(np.int64) * factor
         if counts.sum() > MOST_STEPS:
-            raise OdecError.of("E0605", f"the step is too small: the run needs {counts.sum()} steps", "choose a longer step")
+            raise OdecError.of(
+                "E0606", f"the step is too small: the run needs {counts.sum()} steps", "choose a longer step"
+            )
         return Schedule(self.start, self.times, self.starts, self.steps / factor, counts.astype(np.int32), self.order)
 
     @property
@@ -116,7 +119,7 @@ def _check_times(start: float, asked: np.ndarray) -> None:
 
 def _check_step(step: float) -> None:
     if not (np.isfinite(step) and step > 0):
-        raise OdecError.of("E0605", f"the step must be a positive number, not {step}")
+        raise OdecError.of("E0606", f"the step must be a positive number, not {step}")
 
 
 def _distinct(start: float, asked: np.ndarray, backwards: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +138,7 @@ def _cut(lengths: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     quotients = np.abs(lengths) / step
     if quotients.sum() > MOST_STEPS:
         message = f"a step of {step:g} is too small: the run needs {quotients.sum():.3g} steps"
-        raise OdecError.of("E0605", message, "choose a longer step")
+        raise OdecError.of("E0606", message, "choose a longer step")
     whole = np.round(quotients)
     divides = (np.abs(quotients - whole) <= NEARLY_WHOLE * np.maximum(whole, 1)) & (whole >= 1)
     counts = np.maximum(np.where(divides, whole, np.ceil(quotients)), 1)

@@ -1,7 +1,7 @@
 """Runs and sensitivities of a model on NumPy arrays, compiled once and kept: what `odec.solve` and the fit call.
 
-A program is traced once for each model, method, dtype and choice of columns; new numbers, rows, times and steps need no new
-trace (XLA compiles again for other lengths of them, not for other values).
+A program is traced once for each model, method, dtype and choice of columns; new numbers, rows, times and steps need
+no new trace (XLA compiles again for other lengths of them, not for other values).
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ def solve(
 ) -> np.ndarray:
     """The columns (rows, times, columns) of one run for each row.
 
-    `params` (P,) or (rows, P) in the order of the description; `consts` and `initial` map names to a number or to (rows,).
-    `columns` are names of states and outputs, by default the states and then each `observe`. E0603 for a name that is none.
+    `params` (P,) or (rows, P) in the order of the description; `consts` and `initial` map names to a number or to
+    (rows,). `columns` are names of states and outputs, by default the states and then each `observe`. E0603 for a
+    name that is none.
     """
     request = _request(model, method, params, consts, initial, columns, None, dtype)
     values = request.run(schedule)
@@ -58,8 +59,9 @@ def sensitivities(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The values (rows, times, columns) and their derivatives (rows, times, columns, len(wrt)).
 
-    `wrt` are names of params (default: all) or of states, whose initial value is then meant. The derivatives are exact for
-    the numbers computed: the method is applied to the variational equation. A state in `initial` does not depend on params.
+    `wrt` are names of params (default: all) or of states, whose initial value is then meant. The derivatives are
+    exact for the numbers computed: the method is applied to the variational equation. A state in `initial` does not
+    depend on params.
     """
     names = tuple(wrt) if wrt is not None else tuple(param.name for param in model.description.params)
     request = _request(model, method, params, consts, initial, columns, names, dtype)
@@ -94,10 +96,11 @@ def default_columns(model: type) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Program:
-    """The pure functions of one model, method and choice of columns. Hashable, so that its compiled form is found again.
+    """The pure functions of one model, method and choice of columns. Hashable, so that its compiled form is found
+    again.
 
-    `replaced` are the consts that come as rows behind the params, `given` the states whose start is given; `wrt` is None for
-    values alone.
+    `replaced` are the consts that come as rows behind the params, `given` the states whose start is given; `wrt` is
+    None for values alone.
     """
 
     model: type
@@ -117,9 +120,11 @@ class Program:
         return equations if self.wrt is None else Variations(equations, self.wrt)
 
     def trajectory(self, schedule: Schedule, rows: Tensor, given: Tensor | None = None) -> Tensor:
-        """In a graph: the columns (times, C, batch), with sensitivities (times, C, 1 + P, batch), at the schedule's times.
+        """In a graph: the columns (times, C, batch), with sensitivities (times, C, 1 + P, batch), at the schedule's
+        times.
 
-        `rows` (P + replaced, batch), `given` (len(given), batch), tensors of the program's dtype. Differentiable by both.
+        `rows` (P + replaced, batch), `given` (len(given), batch), tensors of the program's dtype. Differentiable by
+        both.
         """
         if given is None:
             given = ops.zeros_like(rows[:0])
@@ -157,7 +162,9 @@ def program(
     methods.tableau(method)
     _check_names(model, names, replaced, given, wrt or ())
     numbers = tuple((name, value) for name, value in _constants(model).items() if name not in replaced)
-    return Program(model, method, names, tuple(replaced), numbers, tuple(given), None if wrt is None else tuple(wrt), dtype)
+    return Program(
+        model, method, names, tuple(replaced), numbers, tuple(given), None if wrt is None else tuple(wrt), dtype
+    )
 
 
 @dataclass(frozen=True)
@@ -222,7 +229,13 @@ def _request(
         _check_names(model, (), consts, (), ())
         consts = _replaced(model, consts, count)
     template = program(
-        model, method=method, columns=columns, replaced=tuple(consts), given=tuple(initial), wrt=wrt or None, dtype=dtype
+        model,
+        method=method,
+        columns=columns,
+        replaced=tuple(consts),
+        given=tuple(initial),
+        wrt=wrt or None,
+        dtype=dtype,
     )
     return _Request(template, _stacked(rows, consts, count, dtype), _stacked(np.zeros((0, 1)), initial, count, dtype))
 
@@ -230,7 +243,9 @@ def _request(
 def _row_count(rows: np.ndarray, *named: Numbers) -> int:
     lengths = {rows.shape[1], *(np.size(value) for numbers in named for value in numbers.values())} - {1}
     if len(lengths) > 1:
-        raise OdecError.of("E0606", f"params, consts and initial values have different numbers of rows: {sorted(lengths)}")
+        raise OdecError.of(
+            "E0606", f"params, consts and initial values have different numbers of rows: {sorted(lengths)}"
+        )
     return lengths.pop() if lengths else 1
 
 
@@ -254,7 +269,11 @@ def _replaced(model: type, consts: Numbers, count: int) -> dict[str, np.ndarray]
 
 
 def _check_names(
-    model: type, columns: Sequence[str], consts: Sequence[str] | Numbers, initial: Sequence[str] | Numbers, wrt: Sequence[str]
+    model: type,
+    columns: Sequence[str],
+    consts: Sequence[str] | Numbers,
+    initial: Sequence[str] | Numbers,
+    wrt: Sequence[str],
 ) -> None:
     description = model.description
     states = [state.name for state in description.states]
@@ -268,5 +287,7 @@ def _check_names(
     ):
         for name in names:
             if name not in known:
-                cure = nearest(name, known) or (f"{description.name} has {', '.join(known)}" if known else "it has none")
+                cure = nearest(name, known) or (
+                    f"{description.name} has {', '.join(known)}" if known else "it has none"
+                )
                 raise OdecError.of("E0603", f"{description.name} has no {kind} `{name}`", cure)

@@ -1,9 +1,8 @@
+# ruff: noqa: RUF059
 """Two species compete for one resource.
 
 Written by odec 0.1.0 from model.ode (SHA-256 0000…). Change the model and compile it again, not this file.
 """
-
-from keras import ops
 
 from odec.runtime import Defaults, Description, Layer, Output, Param, State, register, require
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF059
 """The model of the K cases by hand: prey and predator, two params, two consts."""
 
 from odec.runtime import Const, Defaults, Description, Layer, Output, Param, State, register, require
