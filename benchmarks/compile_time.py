@@ -1,0 +1,114 @@
+"""What compiling costs: seconds and peak memory of whole `odec` processes, and how they grow with the model.
+
+    python benchmarks/compile_time.py [--rounds N] [--largest N]
+
+Compared with what cannot be avoided (`import sympy`, the bare interpreter), in turns, each in a fresh process with a warm
+file cache. The growing models are chains: equation n reads equation n-1. The table holds the states' chain, whose Jacobian
+has two entries a row, and the intermediates' chain, where each line builds on the one before and the last is the only
+equation: the longest expression that a text of that length can make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.clock import duration
+from harness.process import ROOT, Runs, alternated
+from harness.table import publish, surroundings, table, times
+
+SIZES = (10, 100, 1_000, 10_000)
+ODEC = [sys.executable, "-m", "odec"]
+# The bars: compile against `import sympy`, seconds of `--help` above the bare interpreter, seconds for 1,000 equations.
+COMPILE_RATIO, HELP_SECONDS, THOUSAND_SECONDS = 2.5, 0.3, 10.0
+
+
+def main() -> None:
+    """Measure, print the tables, write benchmarks/results/compile_time.md."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9, help="counted runs of each short command")
+    parser.add_argument("--largest", type=int, default=SIZES[-1], help="leave longer chains out")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        small = starts(Path(folder), arguments.rounds)
+        grown = growth(Path(folder), tuple(size for size in SIZES if size <= arguments.largest))
+    text = ["# Compile time", surroundings(["odec", "sympy", "lark"]), small, grown]
+    publish("\n\n".join(text), "compile_time")
+
+
+def starts(folder: Path, rounds: int) -> str:
+    """The table of short commands against the interpreter and sympy."""
+    example = str(ROOT / "examples" / "competition" / "model.ode")
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "python -c 'import sympy'": [sys.executable, "-c", "import sympy"],
+        "odec --help": [*ODEC, "--help"],
+        "odec check (competition)": [*ODEC, "check", example],
+        "odec compile (competition)": [*ODEC, "compile", example, "-o", str(folder / "competition.py")],
+    }
+    runs = alternated(commands, rounds)
+    bare, sympy, help, compile = (
+        runs[name].seconds.median
+        for name in ("python -c pass", "python -c 'import sympy'", "odec --help", "odec compile (competition)")
+    )
+    bars = {
+        "odec --help": _bar(f"{duration(help - bare)} of its own", help - bare < HELP_SECONDS, f"< {HELP_SECONDS:g} s"),
+        "odec compile (competition)": _bar(
+            f"{times(compile / sympy)} import sympy", compile < COMPILE_RATIO * sympy, f"< {COMPILE_RATIO:g}×"
+        ),
+    }
+    rows = [[name, str(one.seconds), one.megabytes, bars.get(name, "")] for name, one in runs.items()]
+    return f"Whole processes, median (min–max) of {rounds}:\n\n" + table(
+        ["command", "seconds", "peak memory", "bar"], rows
+    )
+
+
+def growth(folder: Path, sizes: tuple[int, ...]) -> str:
+    """The table of chains, and the exponent of each step from one size to the next."""
+    rows = []
+    for kind, model in (("states", chain_of_states), ("intermediates", chain_of_intermediates)):
+        before: Runs | None = None
+        for size in sizes:
+            path = folder / f"{kind}_{size}.ode"
+            path.write_text(model(size), encoding="utf-8")
+            command = [*ODEC, "compile", str(path), "-o", str(path.with_suffix(".py"))]
+            runs = alternated({"compile": command}, 3 if size <= 1_000 else 1)["compile"]
+            exponent = "" if before is None else f"{_exponent(before, runs):.2f}"
+            lines = len(path.with_suffix(".py").read_text(encoding="utf-8").splitlines())
+            reached = runs.seconds.median < THOUSAND_SECONDS
+            bar = _bar("", reached, f"< {THOUSAND_SECONDS:g} s") if size == 1_000 else ""
+            rows.append([kind, f"{size:,}", str(runs.seconds), runs.megabytes, exponent, f"{lines:,}", bar])
+            before = runs
+    header = ["chain of", "equations", "seconds", "peak memory", "exponent", "lines written", "bar"]
+    note = "The exponent is log10 of the seconds' growth from the row above; linear growth, with its fixed start, stays below 1."
+    return f"Chains, whole `odec compile` processes, median of 3 (1 for 10,000):\n\n{table(header, rows)}\n\n{note}"
+
+
+def chain_of_states(size: int) -> str:
+    """A transport chain with saturating decay: each state is fed by the one before."""
+    states = [f"state x{i} = {1 if i == 0 else 0}" for i in range(size)]
+    decay = "a*x{0}^2/(1 + x{0})"
+    equations = ["dx0 = -k*x0 - " + decay.format(0)]
+    equations += [f"dx{i} = k*(x{i - 1} - x{i}) - " + decay.format(i) for i in range(1, size)]
+    return "\n".join(["param k = 1", "param a = 0.1", *states, *equations]) + "\n"
+
+
+def chain_of_intermediates(size: int) -> str:
+    """One state whose rate is reached through a chain of named values."""
+    lines = [f"y{i} = y{i - 1} + a*sin(y{i - 1})" for i in range(1, size)]
+    return "\n".join(["param a = 0.1", "state x = 1", "y0 = a*x", *lines, f"dx = -y{size - 1}"]) + "\n"
+
+
+def _exponent(before: Runs, after: Runs) -> float:
+    return math.log10(after.seconds.median / before.seconds.median)
+
+
+def _bar(measured: str, reached: bool, bar: str) -> str:
+    return f"{measured}{', ' if measured else ''}{bar}: {'pass' if reached else 'MISS'}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What every benchmark here shares: fair clocks, whole-process figures, Markdown tables."""

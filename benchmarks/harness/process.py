@@ -1,0 +1,67 @@
+"""A command as a whole process: its seconds from start to end, and its peak memory as the operating system counts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.clock import Seconds
+
+ROOT = Path(__file__).resolve().parents[2]
+# What `ru_maxrss` counts in.
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of one command: seconds, and the largest peak memory in bytes."""
+
+    seconds: Seconds
+    memory: float
+
+    @property
+    def megabytes(self) -> str:
+        """The peak memory."""
+        return f"{self.memory / 1e6:.0f} MB"
+
+
+def alternated(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Runs]:
+    """Each command run once a round, after one round that is not counted (file cache, `__pycache__`)."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for counted in (False, *[True] * rounds):
+        for name, command in commands.items():
+            one = run(command)
+            if counted:
+                taken[name].append(one)
+    return {
+        name: Runs(Seconds(tuple(seconds for seconds, _ in runs)), max(memory for _, memory in runs))
+        for name, runs in taken.items()
+    }
+
+
+def run(command: Sequence[str]) -> tuple[float, float]:
+    """Seconds and peak bytes of one run. CalledProcessError, with what it said, when it fails.
+
+    A child inherits its parent's peak until it starts its own program, so the caller should stay small.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, stderr=said.decode())
+    return seconds, usage.ru_maxrss * RSS_UNIT
+
+
+def environment() -> dict[str, str]:
+    """Ours, with this checkout's odec first and TensorFlow hushed."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -1,0 +1,1 @@
+"""What odec is measured against, each in a file of its own."""
