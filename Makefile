@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 # One process for each core; a file's tests share one process, and with it the layers compiled there.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# A magnitude for each of the six rates that the demo infers.
+GUESS := r1=0.1,r2=0.1,a1=0.001,a2=0.001,iN1=0.001,iN2=0.001
+
 .PHONY: help install demo test check format benchmarks clean
 .DEFAULT_GOAL := help
 
@@ -30,7 +33,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	@mkdir -p demo
 	$(BIN)/odec solve examples/competition/model.ode -o demo/competition.csv --plot demo/competition.png
-	$(BIN)/odec fit examples/competition/guess.ode examples/competition/data.csv -o demo/fit
+	$(BIN)/odec fit examples/competition/model.ode examples/competition/data.csv --step 1 --set $(GUESS) -o demo/fit
 	@echo
 	@echo "solved: demo/competition.csv, drawn in demo/competition.png"
 	@echo "fitted: demo/fit/, drawn in" demo/fit/*.png

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from odec.compiler import Compiled, check, compile_file, compile_source, compile_text
+    from odec.compiler import Compiled, check, compile_file, compile_source
     from odec.diagnostics import Diagnostic, OdecError
     from odec.fit.fitting import Fit, fit
     from odec.loading import load_model
@@ -36,7 +36,6 @@ _HOMES = {
     "check": "odec.compiler",
     "compile_file": "odec.compiler",
     "compile_source": "odec.compiler",
-    "compile_text": "odec.compiler",
     "fit": "odec.fit.fitting",
     "load_model": "odec.loading",
     "solve": "odec.solution",
@@ -53,7 +52,6 @@ __all__ = [
     "check",
     "compile_file",
     "compile_source",
-    "compile_text",
     "fit",
     "load_model",
     "solve",

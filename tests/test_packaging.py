@@ -1,4 +1,4 @@
-"""The sdist, the wheel made from it, and the installed package: the grammar comes along and an example compiles there."""
+"""The sdist, the wheel made from it, and the installed package: its grammar is found and an example compiles there."""
 
 from __future__ import annotations
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import click
+
+Assigned = tuple[str, float]
+
+# A comma between two assignments, not one between two indices.
+COMMA = re.compile(r",(?![^\[]*\])")
 
 
 class Number(click.ParamType):
@@ -24,25 +32,31 @@ class Number(click.ParamType):
         return number
 
 
-class Assignment(click.ParamType):
-    """`name=value` with a number as its value. The name is whatever the model calls its things: `k[e1]`, `x'`, `ω1`."""
+class Assignments(click.ParamType):
+    """`name=value`, or several with commas between them, each value a number: `r1=0.2,r2=0.3`.
+
+    A name is whatever the model calls its things: `k[e1]`, `x'`, `ω1`.
+    """
 
     name = "name=value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        """(name, number), or a usage error."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Assigned, ...]:
+        """A pair (name, number) for each, or a usage error."""
         if isinstance(value, tuple):
             return value
-        name, equals, text = value.partition("=")
-        if not equals or not name.strip():
-            self.fail(f"{value!r} is not of the form name=value, as in r1=0.2", param, ctx)
+        return tuple(self._pair(text, param, ctx) for text in COMMA.split(value))
+
+    def _pair(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Assigned:
+        name, equals, word = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            self.fail(f"{text!r} is not of the form name=value, as in r1=0.2", param, ctx)
         try:
-            number = float(text)
+            number = float(word)
         except ValueError:
             number = math.nan
         if math.isnan(number):
-            self.fail(f"{name.strip()}={text}: {text.strip()!r} is not a number", param, ctx)
-        return name.strip(), number
+            self.fail(f"{name}={word}: {word!r} is not a number", param, ctx)
+        return name, number
 
 
 class Numbers(click.ParamType):
@@ -61,17 +75,17 @@ class Numbers(click.ParamType):
 
 
 NUMBER = Number()
-ASSIGNMENT = Assignment()
+ASSIGNMENTS = Assignments()
 NUMBERS = Numbers()
 
 # Whether a file exists is for the library to say, in its own words and with its own exit code.
 FILE = click.Path(path_type=str)
 
 
-def assignments(given: tuple[tuple[str, float], ...], option: str) -> dict[str, float]:
-    """The values by name. A name given twice is a slip, and a usage error."""
+def values_by_name(given: Iterable[tuple[Assigned, ...]], option: str) -> dict[str, float]:
+    """The values of all uses of an option. A name given twice is a slip, and a usage error."""
     values: dict[str, float] = {}
-    for name, number in given:
+    for name, number in chain.from_iterable(given):
         if name in values:
             raise click.UsageError(f"{option} gives `{name}` twice: {values[name]!r} and {number!r}")
         values[name] = number

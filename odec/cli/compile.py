@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import os
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ def command(model: str, output: str | None, name: str | None) -> None:
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
         raise click.UsageError(f"--name {name!r} cannot be the name of a Python class")
     path = Path(output) if output is not None else Path(model).with_suffix(".py")
-    if output != "-" and path.resolve() == Path(model).resolve():
+    if output != "-" and os.path.realpath(path) == os.path.realpath(model):
         raise click.UsageError(f"the module would overwrite the model `{model}`; name another file with -o")
     from odec import compiler
     from odec.source import Source

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from odec.cli.arguments import ASSIGNMENT, FILE, NUMBER, assignments
+from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, Assigned, values_by_name
 from odec.cli.printing import print_json, warn
 from odec.cli.progress import bar
 
@@ -18,7 +18,7 @@ from odec.cli.progress import bar
 @click.option("--method", help="lm (Levenberg-Marquardt, the default) or adam.")
 @click.option("--solver", help="The numerical method of the equations, as in `odec solve --help`.")
 @click.option("--step", type=NUMBER, help="The solver's step h.")
-@click.option("--set", "sets", type=ASSIGNMENT, multiple=True, help="A first guess: r1=0.2. Repeatable.")
+@click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="First guesses: r1=0.2,r2=0.3. Repeatable.")
 @click.option("--starts", type=click.IntRange(min=1), help="How many first guesses to try, the model's among them.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the further first guesses.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of adam.")
@@ -26,10 +26,10 @@ from odec.cli.progress import bar
 @click.option("-o", "--output", type=FILE, default="fit", show_default=True, help="The folder for the results.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout instead of as text.")
 def command(
-    model: str, data: str, sets: tuple[tuple[str, float], ...], output: str, as_json: bool, **options: Any
+    model: str, data: str, sets: tuple[tuple[Assigned, ...], ...], output: str, as_json: bool, **options: Any
 ) -> None:
     """Fit the params of MODEL to DATA, a CSV file with a time column and columns named like states or outputs."""
-    start = assignments(sets, "--set")
+    start = values_by_name(sets, "--set")
     from odec.fit.fitting import fit
 
     given = {name: value for name, value in options.items() if value is not None}

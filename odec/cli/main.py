@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_left()
     except Exception:
-        return _fault()
+        return _fault(sys.argv[1:] if arguments is None else arguments)
 
 
 def _interrupted() -> int:
@@ -79,14 +80,14 @@ def _reader_left() -> int:
     return 0
 
 
-def _fault() -> int:
+def _fault(arguments: Sequence[str]) -> int:
     """A traceback is for us, not for the user: say whose fault it is and what helps to mend it."""
     import traceback
 
     traceback.print_exc()
     click.echo(
         f"\nThis is a fault in odec {__version__}, not in your model. Please report it with the lines above and the "
-        f"command:\n  odec {' '.join(sys.argv[1:])}",
+        f"command:\n  odec {shlex.join(arguments)}",
         err=True,
     )
     return 1

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from odec.fit.fitting import Progress
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Callable[[int, int, float], None] | None]:
-    """A function `progress(done, total, loss)` that moves the bar; None where stderr is no terminal."""
+def bar(title: str) -> Iterator[Progress | None]:
+    """A function `progress(done, total, best_loss)` that moves the bar; None where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -20,7 +24,7 @@ def bar(title: str) -> Iterator[Callable[[int, int, float], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None, text="")
 
-        def move(done: int, total: int, loss: float) -> None:
-            progress.update(task, completed=done, total=total, text=f"loss {loss:.6g}")
+        def move(done: int, total: int, best_loss: float) -> None:
+            progress.update(task, completed=done, total=total, text=f"loss {best_loss:.6g}")
 
         yield move

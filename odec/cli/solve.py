@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from odec.cli.arguments import ASSIGNMENT, FILE, NUMBER, NUMBERS, assignments
+from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, NUMBERS, Assigned, values_by_name
 from odec.cli.printing import print_csv, print_json, warn
 
 if TYPE_CHECKING:
+    from odec.runtime.description import Description
     from odec.solution import Solution
 
 
@@ -47,8 +48,8 @@ def _methods() -> dict[str, Any]:
 @click.option("--every", type=NUMBER, help="The spacing of the rows. Default: the step.")
 @click.option("--times", type=NUMBERS, help="Rows at these times, in this order, instead: 0,5,10.")
 @click.option("--method", help="The numerical method; the list stands below.")
-@click.option("--set", "sets", type=ASSIGNMENT, multiple=True, help="A param or const: r1=0.2. Repeatable.")
-@click.option("--init", "inits", type=ASSIGNMENT, multiple=True, help="A state's start value: x1=50. Repeatable.")
+@click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="Params and consts: r1=0.2,K=10. Repeatable.")
+@click.option("--init", "inits", type=ASSIGNMENTS, multiple=True, help="Start values of states: x1=50. Repeatable.")
 @click.option("--params", "fitted", type=FILE, help="Take estimates, solver and step from a fit's fit.json.")
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="The precision. Default: float64.")
 @click.option("-o", "--output", type=FILE, help="The table, as CSV. Default: stdout.")
@@ -56,8 +57,8 @@ def _methods() -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help="The solution as JSON on stdout.")
 def command(
     model: str,
-    sets: tuple[tuple[str, float], ...],
-    inits: tuple[tuple[str, float], ...],
+    sets: tuple[tuple[Assigned, ...], ...],
+    inits: tuple[tuple[Assigned, ...], ...],
     fitted: str | None,
     output: str | None,
     plot: str | None,
@@ -65,9 +66,11 @@ def command(
     **run: Any,
 ) -> None:
     """Solve MODEL from its start to --to. What is not said here comes from the model's own `solve` statement."""
-    params, init = assignments(sets, "--set"), assignments(inits, "--init")
+    params, init = values_by_name(sets, "--set"), values_by_name(inits, "--init")
+    from odec.loading import load_model
     from odec.solution import solve
 
+    layer = load_model(model)
     if fitted is not None:
         from odec.fit.report import read_estimates
 
@@ -75,16 +78,18 @@ def command(
         params = {**estimates.params, **params}
         run["method"] = run["method"] or estimates.method
         run["step"] = run["step"] or estimates.step
-    solution = solve(model, params=params or None, init=init or None, **{k: v for k, v in run.items() if v is not None})
+    solution = solve(layer, params=params or None, init=init or None, **{k: v for k, v in run.items() if v is not None})
     warn(solution.warnings)
-    _write(solution, output, plot, as_json)
+    _write(solution, layer.description, output, plot, as_json)
 
 
-def _write(solution: Solution, output: str | None, plot: str | None, as_json: bool) -> None:
+def _write(solution: Solution, description: Description, output: str | None, plot: str | None, as_json: bool) -> None:
     if plot is not None:
         from odec.plot import plot_solution
 
-        plot_solution(solution.times, solution.values, solution.names, plot)
+        labels = {state.name: state.description for state in description.states}
+        labels |= {output.name: output.description for output in description.outputs}
+        plot_solution(solution.times, solution.values, solution.names, plot, title=description.name, labels=labels)
         click.echo(f"wrote {plot}", err=True)
     if output is not None and output != "-":
         solution.write_csv(output)

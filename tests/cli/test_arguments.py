@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import pytest
 
-from odec.cli.arguments import ASSIGNMENT, NUMBERS, assignments
+from odec.cli.arguments import ASSIGNMENTS, NUMBERS, values_by_name
 from odec.solution import Solution
 
 
@@ -17,13 +18,17 @@ from odec.solution import Solution
     [("r1=0.2", ("r1", 0.2)), ("x'=-1", ("x'", -1.0)), ("k[e1] = 1e-3", ("k[e1]", 1e-3)), ("ω1=2", ("ω1", 2.0))],
 )
 def test_an_assignment_is_a_name_and_a_number(text: str, value: tuple[str, float]) -> None:
-    assert ASSIGNMENT.convert(text, None, None) == value
+    assert ASSIGNMENTS.convert(text, None, None) == (value,)
 
 
-@pytest.mark.parametrize("text", ["r1", "=2", "r1=", "r1=abc", "r1=nan", "r1=1,5"])
+def test_several_assignments_share_an_option_and_indices_keep_their_commas() -> None:
+    assert ASSIGNMENTS.convert("a=1, W[0,1]=2,b=3", None, None) == (("a", 1.0), ("W[0,1]", 2.0), ("b", 3.0))
+
+
+@pytest.mark.parametrize("text", ["r1", "=2", "r1=", "r1=abc", "r1=nan", "r1=1,5", "a=1,", ""])
 def test_what_is_no_assignment_is_a_usage_error(text: str) -> None:
     with pytest.raises(click.UsageError, match=r"not a number|not of the form"):
-        ASSIGNMENT.convert(text, None, None)
+        ASSIGNMENTS.convert(text, None, None)
 
 
 def test_times_keep_their_order_and_their_repeats() -> None:
@@ -32,7 +37,7 @@ def test_times_keep_their_order_and_their_repeats() -> None:
 
 def test_a_name_given_twice_is_a_usage_error() -> None:
     with pytest.raises(click.UsageError, match="`k` twice"):
-        assignments((("k", 1.0), ("k", 2.0)), "--set")
+        values_by_name(((("k", 1.0),), (("k", 2.0),)), "--set")
 
 
 @pytest.mark.parametrize(
@@ -60,20 +65,32 @@ def test_a_wrong_command_exits_with_2_and_says_why(odec: Any, arguments: tuple[s
 
 
 def test_what_is_said_reaches_the_solver_and_what_is_not_said_does_not(
-    odec: Any, monkeypatch: Any, tmp_path: Any
+    odec: Any, monkeypatch: Any, examples: Path
 ) -> None:
     calls: list[Any] = []
 
     def solve(model: str, **options: Any) -> Any:
-        calls.append((model, options))
+        calls.append(options)
         times, values = np.array([0.0]), np.array([[np.nan]])
         return Solution(times, ("x",), values, method="rk4", step=0.1, steps=1, _error=1.0)
 
     monkeypatch.setattr("odec.solution.solve", solve)
     result = odec(
-        "solve", "m.ode", "--from", "1", "--to", "2", "--set", "a=3", "--set", "b=4", "--init", "x=5", "--json"
+        "solve",
+        examples / "exponential/model.ode",
+        "--from",
+        "1",
+        "--to",
+        "2",
+        "--set",
+        "a=3",
+        "--set",
+        "b=4",
+        "--init",
+        "x=5",
+        "--json",
     )
     assert result.code == 0
-    assert calls == [("m.ode", {"start": 1.0, "to": 2.0, "params": {"a": 3.0, "b": 4.0}, "init": {"x": 5.0}})]
+    assert calls == [{"start": 1.0, "to": 2.0, "params": {"a": 3.0, "b": 4.0}, "init": {"x": 5.0}}]
     assert '"x": [\n      null' in result.out
     assert result.err.startswith("warning[W0601]")
