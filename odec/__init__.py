@@ -12,7 +12,9 @@ Each name is loaded when it is first used, so that `import odec` costs nothing a
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ _HOMES = {
     "check": "odec.compiler",
     "compile_file": "odec.compiler",
     "compile_source": "odec.compiler",
-    "fit": "odec.fit.fitting",
     "load_model": "odec.loading",
     "solve": "odec.solution",
 }
@@ -59,6 +60,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "fit":
+        return import_module("odec.fit")
     if name not in _HOMES:
         raise AttributeError(f"module 'odec' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
@@ -67,4 +70,23 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, "fit"})
+
+
+class _FitFolder(ModuleType):
+    """`odec.fit` is a folder of modules and, called, the function in it: `odec.fit(model, data)`."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return import_module("odec.fit.fitting").fit(*arguments, **options)
+
+
+class _Package(ModuleType):
+    """Python binds a sub-package to its name here whenever one of its modules is imported; `fit` must stay callable."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "fit":
+            value.__class__ = _FitFolder
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
