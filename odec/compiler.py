@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,18 @@ class Compiled:
     warnings: tuple[Diagnostic, ...]
 
 
+# Brackets may be nested 500 deep; a walk over the tree takes a few frames for each level.
+_RECURSION = 20_000
+
+
 def check(source: Source) -> tuple[Model, tuple[Diagnostic, ...]]:
     """The model as it was written, and warnings. Raises OdecError with every error of the first stage that finds one."""
-    return build(source, parse(source))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _RECURSION))
+    try:
+        return build(source, parse(source))
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def compile_source(source: Source, name: str | None = None, without: tuple[str, ...] = ()) -> Compiled:

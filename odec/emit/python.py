@@ -13,13 +13,22 @@ from odec.model.expression import CONDITIONS, Expression
 WIDTH = 120
 
 # Functions whose own names are Python's.
-_SPELLINGS = {"min": "minimum", "max": "maximum", "abs": "absolute"}
+_SPELLINGS = {
+    "min": "minimum",
+    "max": "maximum",
+    "abs": "absolute",
+    "sum": "total",
+    "array": "stacked",
+    "range": "counted",
+}
 _LOGIC = {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
 RUNTIME_FUNCTIONS = frozenset(
-    [_SPELLINGS.get(name, name) for name in (*FUNCTIONS, *INTERNAL_FUNCTIONS)] + [*_LOGIC.values(), "power", "select"]
+    [_SPELLINGS.get(name, name) for name in (*FUNCTIONS, *INTERNAL_FUNCTIONS)] + [*_LOGIC.values(), "power", "select", "matmul", "total", "mean", "roll", "stacked", "counted"]
 )
 # Names that a generated function uses for itself.
-_TAKEN = RUNTIME_FUNCTIONS | {"t", "states", "params", "consts", "register", "require"}
+_TAKEN = RUNTIME_FUNCTIONS | frozenset(
+    "t states params consts inputs data state_directions param_directions register require".split()
+)
 
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
 
@@ -100,6 +109,9 @@ class Printer:
                 return self._power(node)
             case "if":
                 return self._call("select", node.args), _ATOM
+            case "index":
+                items = ", ".join(self._item(item) for item in node.args[1:])
+                return f"{self._at_least(node.args[0], _ATOM)}[{items}]", _ATOM
         if node.head in _LOGIC:
             return self._call(_LOGIC[node.head], node.args), _ATOM
         if node.head in CONDITIONS:
@@ -121,6 +133,11 @@ class Printer:
                 written = self._at_least(inner, _PRODUCT)
             text += f" {sign} {written}"
         return text
+
+    def _item(self, node: Expression) -> str:
+        if node.head == "slice":
+            return ":".join("" if end.head == "missing" else self.text(end) for end in node.args)
+        return self.text(node)
 
     def _power(self, node: Expression) -> tuple[str, int]:
         base, exponent = node.args

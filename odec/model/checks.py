@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from odec.diagnostics import Diagnostic, nearest
-from odec.functions import FUNCTIONS, SPECIAL_FUNCTIONS
+from odec.functions import FUNCTIONS, RESERVED_NAMES, SPECIAL_FUNCTIONS
 from odec.model.names import Named, Names
 from odec.model.walk import expressions_of, names_in, nodes
 from odec.syntax import tree
@@ -36,7 +36,7 @@ class _Checker:
         self.names = names
         self.source = names.source
         self.errors: list[Diagnostic] = []
-        self.unknown: set[str] = set()
+        self.unknown: set[str] = set(names.unclear)
 
     def report(self, code: str, message: str, node: tree.Node, help: str = "") -> None:
         self.errors.append(self.source.error(code, message, node.span, help))
@@ -55,6 +55,21 @@ class _Checker:
             _Kinds(self).statement(statement)
             self._reach(statement)
         self._targets(statement)
+        self._data(statement)
+
+    def _data(self, statement: tree.AnyStatement) -> None:
+        """A number that stands beside a datum exists only where data are compared."""
+        for expression in expressions_of(statement):
+            inside = isinstance(statement, tree.Observe) and isinstance(expression, tree.Distribution)
+            allowed = set(map(id, (n for a in expression.arguments[1:] for n in names_in(a)))) if inside else set()
+            for node in names_in(expression):
+                if self.names.kind(node.name) == "data" and id(node) not in allowed:
+                    self.report(
+                        "E0406",
+                        f"`{node.name}` stands in the data, and is known only in the noise of an `observe`",
+                        node,
+                        help=f"use it as in `observe y ~ normal(x, {node.name})`",
+                    )
 
     def _initializer(self, statement: tree.AnyStatement, expression: tree.Node) -> tree.Node | None:
         """`param W[U, D] = glorot_normal()` names a Keras initializer, not a function."""
@@ -146,6 +161,17 @@ class _Checker:
                             node,
                             help="it may depend on consts and sizes; for more write an intermediate, without the keyword",
                         )
+            case tree.At() | tree.Every():
+                parts = statement.times if isinstance(statement, tree.At) else (statement.period, statement.start, statement.stop)
+                for node in (n for part in parts if part is not None for n in names_in(part)):
+                    culprit = self._moving(node.name, set())
+                    if culprit:
+                        self.report(
+                            "E0403",
+                            f"the time of a jump depends on `{culprit}`, which is known only during the run",
+                            node,
+                            help="a time may depend on params and consts; for a jump at a condition write `when … :`",
+                        )
             case tree.State():
                 for node in self._leaves(statement):
                     culprit = self._moving(node.name, set())
@@ -181,7 +207,9 @@ class _Checker:
         if isinstance(statement, tree.At | tree.Every | tree.When):
             for change in statement.changes:
                 kind = self.names.kind(change.target.name)
-                if kind == "":
+                if kind == "" and change.target.name in RESERVED_NAMES:
+                    self.report("E0213", f"a jump changes states, and `{change.target}` is reserved", change.target)
+                elif kind == "":
                     self.undefined(change.target)
                 elif kind != "state":
                     self.report(

@@ -27,16 +27,26 @@ _VALUES = {row.name: row.value for row in (*FUNCTIONS.values(), *INTERNAL_FUNCTI
 _LARGEST_WHOLE = 2**53
 
 
+Shape = tuple[int, ...]
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit; `str()` says so in words."""
+
+
 class Expression:
     """A node. `head` is "number", "symbol", "add", "multiply", "divide", "negate", "power", "if", a comparison, "and",
-    "or", "not", or a function's name; `value` is the number, or the symbol's name; `role` says what a symbol is.
+    "or", "not", a function's name, or an operation on arrays: "matmul", "sum", "mean", "roll", "index", "slice",
+    "missing", "array", "range". `value` is the number, or the symbol's name; `role` says what a symbol is; `shape` is
+    () for a number, and for an array that of the model as it is written (sizes may be changed later).
     """
 
-    __slots__ = ("head", "args", "value", "role", "__weakref__")
+    __slots__ = ("head", "args", "value", "role", "shape", "__weakref__")
     head: str
     args: tuple[Expression, ...]
     value: float | int | str | None
     role: str
+    shape: Shape
 
     def __repr__(self) -> str:
         if self.head in ("number", "symbol"):
@@ -53,16 +63,45 @@ _NODES: WeakValueDictionary[tuple[object, ...], Expression] = WeakValueDictionar
 
 
 def _node(
-    head: str, args: tuple[Expression, ...] = (), value: float | int | str | None = None, role: str = ""
+    head: str,
+    args: tuple[Expression, ...] = (),
+    value: float | int | str | None = None,
+    role: str = "",
+    shape: Shape | None = None,
 ) -> Expression:
+    """The one node of its kind; an elementwise operation has the shape that its arguments broadcast to."""
     # 1 and 1.0 are equal keys but print differently, and so do 0.0 and -0.0.
-    key = (head, args, repr(value), role)
+    key = (head, args, repr(value), role, shape)
     found = _NODES.get(key)
     if found is None:
         found = Expression.__new__(Expression)
         found.head, found.args, found.value, found.role = head, args, value, role
+        found.shape = broadcast(*(argument.shape for argument in args)) if shape is None else shape
         _NODES[key] = found
     return found
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape of an elementwise operation, by NumPy's rule. Raises ShapeError."""
+    if not any(shapes):
+        return ()
+    result: list[int] = []
+    for shape in shapes:
+        padded = [1] * (len(result) - len(shape)) + list(shape)
+        result = [1] * (len(padded) - len(result)) + result
+        for place, (have, new) in enumerate(zip(result, padded, strict=True)):
+            if have != new and 1 not in (have, new):
+                raise ShapeError(f"{shape_text(tuple(result))} and {shape_text(shape)} do not fit")
+            result[place] = max(have, new)
+    return tuple(result)
+
+
+def shape_text(shape: Shape) -> str:
+    """ "a number", "a vector of 3", "a matrix of 3 × 4"."""
+    if not shape:
+        return "a number"
+    kind = {1: "vector", 2: "matrix"}.get(len(shape), "array")
+    return f"a {kind} of {' × '.join(map(str, shape))}".replace("a array", "an array")
 
 
 def number(value: float | int) -> Expression:
@@ -75,9 +114,9 @@ def number(value: float | int) -> Expression:
 ZERO, ONE = number(0), number(1)
 
 
-def symbol(name: str, role: str) -> Expression:
+def symbol(name: str, role: str, shape: Shape = ()) -> Expression:
     """A name: `role` is "state", "param", "const", "intermediate", "time", "input", "size" or "data"."""
-    return _node("symbol", value=name, role=role)
+    return _node("symbol", value=name, role=role, shape=shape)
 
 
 TIME = symbol("t", "time")
@@ -138,7 +177,7 @@ def multiply(*factors: Expression) -> Expression:
                 coefficient, place = part, len(kept)
             else:
                 coefficient, place = number(_literal(coefficient) * _literal(part)), 0
-    if is_number(coefficient, 0):
+    if is_number(coefficient, 0) and not any(part.shape for part in kept):
         return ZERO
     if coefficient.head == "number" and _literal(coefficient) < 0:
         sign, coefficient = -sign, negate(coefficient)
@@ -152,9 +191,9 @@ def divide(top: Expression, bottom: Expression) -> Expression:
     """The quotient. Raises ZeroDivisionError for a literal zero below."""
     if is_number(bottom, 0):
         raise ZeroDivisionError
-    if top is bottom and top.head != "number":
+    if top is bottom and top.head != "number" and not top.shape:
         return ONE
-    if is_number(top, 0):
+    if is_number(top, 0) and not bottom.shape:
         return ZERO
     if is_number(bottom, 1):
         return top
@@ -218,10 +257,65 @@ def choose(*arguments: Expression) -> Expression:
     return branches.pop() if len(branches) == 1 else _node("if", arguments)
 
 
+# Arrays. Each of these is linear in its first argument (`matmul` in both), which is all that derivatives need to know.
+
+
+def matmul(left: Expression, right: Expression) -> Expression:
+    """The matrix product `left @ right`. Raises ShapeError."""
+    a, b = left.shape, right.shape
+    if not a or not b or len(a) > 2 or len(b) > 2 or a[-1] != b[0]:
+        raise ShapeError(f"{shape_text(a)} @ {shape_text(b)} do not fit")
+    return _node("matmul", (left, right), shape=(*a[:-1], *b[1:]))
+
+
+def total(operand: Expression) -> Expression:
+    """The sum of all elements."""
+    return _node("sum", (operand,), shape=()) if operand.shape else operand
+
+
+def mean(operand: Expression) -> Expression:
+    """The mean of all elements."""
+    return _node("mean", (operand,), shape=()) if operand.shape else operand
+
+
+def roll(operand: Expression, shift: Expression) -> Expression:
+    """The vector shifted around by a whole number: element i comes from i - shift."""
+    return _node("roll", (operand, shift), shape=operand.shape)
+
+
+MISSING = _node("missing", shape=())
+
+
+def index(base: Expression, items: tuple[Expression, ...], shape: Shape) -> Expression:
+    """`base[items]`; an item is a whole number or a `cut`."""
+    return _node("index", (base, *items), shape=shape)
+
+
+def cut(start: Expression, stop: Expression) -> Expression:
+    """`start:stop` in an index; MISSING where nothing is written."""
+    return _node("slice", (start, stop), shape=())
+
+
+def stacked(items: tuple[Expression, ...]) -> Expression:
+    """`[a, b, c]`. Raises ShapeError."""
+    inner = broadcast(*(item.shape for item in items))
+    return _node("array", items, shape=(len(items), *inner))
+
+
+def counted(length: Expression, shape: Shape) -> Expression:
+    """`range(length)`: 0, 1, …"""
+    return _node("range", (length,), shape=shape)
+
+
+ARRAY_OPERATIONS = frozenset(("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range"))
+
+
 def rebuild(node: Expression, args: tuple[Expression, ...]) -> Expression:
-    """The same operation on other arguments."""
+    """The same operation on other arguments (of the same shapes)."""
     if args == node.args:
         return node
+    if node.head in ARRAY_OPERATIONS:
+        return _node(node.head, args, shape=node.shape)
     if node.head in _BUILDERS:
         return _BUILDERS[node.head](*args)
     if node.head in COMPARISONS:

@@ -7,21 +7,35 @@ from collections.abc import Mapping
 
 from odec.diagnostics import Diagnostic
 from odec.model.expression import (
+    MISSING,
     ONE,
     TIME,
     ZERO,
     Expression,
+    Shape,
+    ShapeError,
     add,
     call,
     choose,
     compare,
+    counted,
+    cut,
     divide,
+    evaluate,
+    index,
     logical,
+    matmul,
+    mean,
     multiply,
     negate,
     number,
     power,
+    roll,
+    shape_text,
+    stacked,
     symbol,
+    symbols,
+    total,
 )
 from odec.model.names import Names
 from odec.syntax import tree
@@ -34,11 +48,16 @@ _ROLES = {"state": "state", "param": "param", "const": "const", "size": "size", 
 
 
 class Lowering:
-    """Lowers the expressions of one file. Faults are collected in `errors`; a faulty formula is then 0."""
+    """Lowers the expressions of one file. Faults are collected in `errors`; a faulty formula is then 0.
+
+    `shapes` holds the shape of each array, `sizes` the value of each size symbol; both are filled by the builder.
+    """
 
     def __init__(self, names: Names) -> None:
         self.names = names
         self.errors: list[Diagnostic] = []
+        self.shapes: dict[str, Shape] = {}
+        self.sizes: dict[Expression, float] = {}
         self._expansions = 0
         self._calls: list[tree.Node] = []
 
@@ -54,6 +73,9 @@ class Lowering:
     def _lower(self, node: tree.Node, values: Mapping[str, Expression]) -> Expression:
         try:
             return self._plain(node, values)
+        except ShapeError as error:
+            self._report("E0301", f"shapes do not fit in `{self._excerpt(node)}`: {error}", node, "check the shapes")
+            return ZERO
         except (ZeroDivisionError, ValueError, OverflowError) as error:
             why = "divides by zero" if isinstance(error, ZeroDivisionError) else "has no finite value"
             self._report("E0405", f"`{self._excerpt(node)}` {why}", node, "change the numbers")
@@ -82,8 +104,11 @@ class Lowering:
                 return logical("not", self._lower(node.operand, values))
             case tree.Call():
                 return self._call(node, values)
-        self._report("E0702", "arrays are not supported by this version of odec", node, "write scalar equations")
-        return ZERO
+            case tree.Array():
+                return stacked(tuple(self.number(item, values) for item in node.items))
+            case tree.Index():
+                return self._index(node, values)
+        raise AssertionError(node)
 
     def _finite(self, node: tree.Number) -> int | float:
         if isinstance(node.value, float) and not math.isfinite(node.value):
@@ -105,7 +130,7 @@ class Lowering:
         if name == "inf":
             self._report("E0405", "`inf` may stand in bounds only", node, "write a large number, such as 1e300")
             return ZERO
-        return symbol(name, _ROLES.get(self.names.kind(node.name), "intermediate"))
+        return symbol(name, _ROLES.get(self.names.kind(node.name), "intermediate"), self.shapes.get(name, ()))
 
     def _product(self, node: tree.Product, values: Mapping[str, Expression]) -> Expression:
         result = self.number(node.factors[0], values)
@@ -117,7 +142,7 @@ class Lowering:
             elif operator == "/":
                 run = [divide(multiply(*run), following)]
             else:
-                self._report("E0702", "`@` is not supported by this version of odec", node, "write scalar equations")
+                run = [matmul(multiply(*run), following)]
         return multiply(*run)
 
     def _comparison(self, node: tree.Comparison, values: Mapping[str, Expression]) -> Expression:
@@ -132,10 +157,7 @@ class Lowering:
         arguments = [self.number(argument, values) for argument in node.arguments]
         named = self.names.table.get(name)
         if named is None:
-            if name in ("sum", "mean", "dot", "roll", "range"):
-                self._report("E0702", f"`{name}` is not supported by this version of odec", node, "write it out")
-                return ZERO
-            return call("log" if name == "ln" else name, *arguments)
+            return self._built_in(node, name, arguments)
         assert isinstance(named.statement, tree.Function)
         self._expansions += 1
         if self._expansions > MOST_EXPANSIONS or len(self._calls) > DEEPEST_CALLS:
@@ -147,6 +169,67 @@ class Lowering:
         result = self.number(named.statement.value, bound)
         self._calls.pop()
         return result
+
+    def _built_in(self, node: tree.Call, name: str, arguments: list[Expression]) -> Expression:
+        match name:
+            case "sum":
+                return total(arguments[0])
+            case "mean":
+                return mean(arguments[0])
+            case "dot":
+                left, right = arguments
+                if len(left.shape) != 1 or left.shape != right.shape:
+                    raise ShapeError(f"`dot` needs two vectors of one length, not {shape_text(left.shape)} and {shape_text(right.shape)}")
+                return total(multiply(left, right))
+            case "roll":
+                if len(arguments[0].shape) != 1:
+                    raise ShapeError(f"`roll` needs a vector, not {shape_text(arguments[0].shape)}")
+                self.whole(node.arguments[1], arguments[1])
+                return roll(arguments[0], arguments[1])
+            case "range":
+                length = self.whole(node.arguments[0], arguments[0], least=1)
+                return counted(arguments[0], (length,))
+        return call("log" if name == "ln" else name, *arguments)
+
+    def whole(self, node: tree.Node, formula: Expression, least: int | None = None) -> int:
+        """The value of a whole number made of literals and sizes; reports E0303 or, with `least`, E0304."""
+        code = "E0303" if least is None else "E0304"
+        known = self.sizes.keys() >= set(symbols(formula)) and not formula.shape
+        value = evaluate([formula], self.sizes)[0] if known else math.nan
+        if not known or not math.isfinite(value) or value != int(value):
+            what = "an index" if least is None else "a size"
+            self._report(code, f"`{self._excerpt(node)}` is not a whole number made of literals and sizes", node, f"{what} is one")
+            return least or 0
+        if least is not None and value < least:
+            self._report(code, f"`{self._excerpt(node)}` is {int(value)}: a size is at least {least}", node, "make it larger")
+            return least
+        return int(value)
+
+    def _index(self, node: tree.Index, values: Mapping[str, Expression]) -> Expression:
+        base = self.number(node.base, values)
+        if len(node.items) > len(base.shape):
+            raise ShapeError(f"{shape_text(base.shape)} has no {len(node.items)} indices" if base.shape else "a number has no index")
+        items, shape = [], []
+        for item, length in zip(node.items, base.shape, strict=False):
+            if isinstance(item, tree.Slice):
+                ends = [MISSING if end is None else self.number(end, values) for end in (item.start, item.stop)]
+                given = [None if e is MISSING else self.whole(n, e) for n, e in zip((item.start, item.stop), ends, strict=True)]  # type: ignore[arg-type]
+                items.append(cut(*ends))
+                shape.append(len(range(*slice(*given).indices(length))))
+                if not shape[-1]:
+                    self._report("E0303", f"`{self._excerpt(item)}` is empty: there are {length} elements", item, "check the ends")
+                continue
+            formula = self.number(item, values)
+            place = self.whole(item, formula)
+            if not -length <= place < length:
+                self._report(
+                    "E0303",
+                    f"the index {place} is out of range: there are {length} elements, 0 to {length - 1}",
+                    item,
+                    "indices count from 0",
+                )
+            items.append(formula)
+        return index(base, tuple(items), (*shape, *base.shape[len(node.items) :]))
 
     def _choice(self, node: tree.Call, values: Mapping[str, Expression]) -> Expression:
         parts = [

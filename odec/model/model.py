@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from odec.diagnostics import Span
-from odec.model.expression import Expression, symbol
+from odec.model.expression import Expression, Shape, postorder, symbol
 from odec.source import Source
 
 
@@ -18,30 +19,44 @@ class State:
     initial: Expression | None
     span: Span
     description: str = ""
+    shape: Shape = ()
+    written_shape: tuple[Expression, ...] = ()
 
     @property
     def symbol(self) -> Expression:
         """The state in formulas."""
-        return symbol(self.name, "state")
+        return symbol(self.name, "state", self.shape)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is believed of a parameter before the data: a distribution of the language and its numbers."""
+
+    kind: str
+    arguments: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Param:
-    """A trainable parameter. The numbers are on the linear scale also where `log`."""
+    """A trainable parameter. The numbers are on the linear scale also where `log`. An array's `value` is nested as it
+    is written, one number for all elements, or the name of a Keras initializer."""
 
     name: str
-    value: float
+    value: float | str | tuple[object, ...]
     span: Span
     lower: float = -math.inf
     upper: float = math.inf
     log: bool = False
     per_experiment: bool = False
+    prior: Prior | None = None
     description: str = ""
+    shape: Shape = ()
+    written_shape: tuple[Expression, ...] = ()
 
     @property
     def symbol(self) -> Expression:
         """The param in formulas."""
-        return symbol(self.name, "param")
+        return symbol(self.name, "param", self.shape)
 
 
 @dataclass(frozen=True)
@@ -52,11 +67,13 @@ class Const:
     value: Expression
     span: Span
     description: str = ""
+    shape: Shape = ()
+    written_shape: tuple[Expression, ...] = ()
 
     @property
     def symbol(self) -> Expression:
         """The const in formulas."""
-        return symbol(self.name, "const")
+        return symbol(self.name, "const", self.shape)
 
 
 @dataclass(frozen=True)
@@ -69,14 +86,62 @@ class Definition:
     description: str = ""
 
     @property
+    def shape(self) -> Shape:
+        """That of the value."""
+        return self.value.shape
+
+    @property
     def symbol(self) -> Expression:
         """The intermediate in formulas."""
-        return symbol(self.name, "intermediate")
+        return symbol(self.name, "intermediate", self.shape)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A whole number used in shapes; `value` is the one that is written."""
+
+    name: str
+    value: int
+    description: str = ""
+
+    @property
+    def symbol(self) -> Expression:
+        """The size in formulas."""
+        return symbol(self.name, "size")
+
+
+@dataclass(frozen=True)
+class Input:
+    """A signal from outside, given as a series."""
+
+    name: str
+    interpolation: Literal["linear", "hold"]
+    description: str = ""
+    shape: Shape = ()
+    written_shape: tuple[Expression, ...] = ()
+
+    @property
+    def symbol(self) -> Expression:
+        """The input in formulas."""
+        return symbol(self.name, "input", self.shape)
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A change of states at a moment: `times` of an `at`; period, start and stop (the last two may be None) of an
+    `every`; `condition` of a `when`. `changes` are (state, new value), all in terms of the values before the jump."""
+
+    kind: Literal["at", "every", "when"]
+    changes: tuple[tuple[State, Expression], ...]
+    span: Span
+    times: tuple[Expression | None, ...] = ()
+    condition: Expression | None = None
 
 
 @dataclass(frozen=True)
 class Equation:
-    """The derivative of a state; `span` is None where no line of the text says it (the slope of a second-order state)."""
+    """The derivative of a state (its next value in a map); `span` is None where no line of the text says it (the slope
+    of a second-order state)."""
 
     state: State
     value: Expression
@@ -84,13 +149,22 @@ class Equation:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """How data scatter about an output: a distribution of the language, and its arguments behind the first."""
+
+    kind: str
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
 class Observe:
-    """An output that data may name."""
+    """An output that data may name, `value` its name in formulas."""
 
     name: str
     value: Expression
     span: Span
     description: str = ""
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +191,11 @@ class Model:
     equations: tuple[Equation, ...]
     observes: tuple[Observe, ...]
     solve: Solve = field(default_factory=Solve)
+    sizes: tuple[Size, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    jumps: tuple[Jump, ...] = ()
+    data: tuple[str, ...] = ()
+    is_map: bool = False
 
     def __post_init__(self) -> None:
         assert tuple(equation.state for equation in self.equations) == self.states
@@ -131,3 +210,8 @@ class Model:
             *(equation.value for equation in self.equations),
             *(observe.value for observe in self.observes),
         )
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether any formula is of arrays: derivatives are then written as directional ones."""
+        return any(node.shape for node in postorder(self.formulas))

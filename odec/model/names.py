@@ -56,6 +56,8 @@ class Names:
     table: dict[str, Named] = field(default_factory=dict)
     derivatives: dict[str, list[tuple[int, tree.Equation | tree.Assignment]]] = field(default_factory=dict)
     slopes: dict[tuple[str, int], tree.State] = field(default_factory=dict)
+    # Names with two readings: said once, and not said again to be undefined.
+    unclear: set[str] = field(default_factory=set)
     errors: list[Diagnostic] = field(default_factory=list)
 
     def kind(self, name: str) -> str:
@@ -124,6 +126,7 @@ def _refuse_two_readings(names: Names, statement: tree.Assignment, use: tree.Nam
     name = statement.name.name
     if name not in ORDINARY_WORDS and use is None:
         return
+    names.unclear.add(name)
     why = f"`{name}` is used as a value too" if use is not None else f"`{name}` is also an ordinary word"
     names.errors.append(
         names.source.error(
@@ -198,9 +201,14 @@ def _define_derivative(names: Names, state: str, order: int, statement: tree.Equ
     named = statement.target if isinstance(statement, tree.Equation) else statement.name
     if names.kind(state) == "":
         names.table[state] = Named("state", named.span)
-    elif names.kind(state) != "state":
+    elif names.kind(state) != "state" and not _is_declared(names, state):
         _define(names, tree.Name(named.span, state), Named("state", named.span))
     names.derivatives.setdefault(state, []).append((order, statement))
+
+
+def _is_declared(names: Names, state: str) -> bool:
+    """Whether a `state` statement names it: that one is then said to clash, and its equation is no second fault."""
+    return any(isinstance(s, tree.State) and s.name.name == state for s in names.file.statements)
 
 
 def _check_derivatives(names: Names) -> None:

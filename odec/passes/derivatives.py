@@ -33,6 +33,7 @@ from odec.model.expression import (
     power,
     subtract,
 )
+from odec.model.jumps import root_function
 from odec.model.lower import Lowering
 from odec.model.model import Model
 from odec.model.names import Names, names_of
@@ -58,12 +59,19 @@ class Derivatives:
     initial_p: dict[tuple[str, str], Expression] = field(default_factory=dict)
     outputs_x: dict[tuple[str, str], Expression] = field(default_factory=dict)
     outputs_p: dict[tuple[str, str], Expression] = field(default_factory=dict)
+    jump_x: tuple[dict[tuple[str, str], Expression], ...] = ()
+    jump_p: tuple[dict[tuple[str, str], Expression], ...] = ()
+    jump_t: tuple[dict[str, Expression], ...] = ()
+    times_p: tuple[tuple[dict[str, Expression], ...], ...] = ()
+    root_x: tuple[dict[str, Expression], ...] = ()
+    root_p: tuple[dict[str, Expression], ...] = ()
+    root_t: tuple[Expression, ...] = ()
     complete: bool = True
 
 
 def derivatives(model: Model) -> Derivatives:
     """The derivatives of a model."""
-    totals = _totals(model)
+    totals = None if model.has_arrays else _totals(model)
     if totals is None:
         return Derivatives(complete=False)
     rhs = {e.state.name: _total(e.value, totals) for e in model.equations}
@@ -77,7 +85,28 @@ def derivatives(model: Model) -> Derivatives:
         initial_p=_entries(initial, "param"),
         outputs_x=_entries(outputs, "state"),
         outputs_p=_entries(outputs, "param"),
+        **_of_jumps(model, totals),  # type: ignore[arg-type]
     )
+
+
+def _of_jumps(model: Model, totals: Mapping[Expression, Gradient]) -> dict[str, object]:
+    """The new values of the changed states, the times, and the root functions of the conditions."""
+    changes = [{state.name: _total(value, totals) for state, value in jump.changes} for jump in model.jumps]
+    times = [[_total(t, totals) if t is not None else {} for t in jump.times] for jump in model.jumps]
+    roots = [_total(root_function(j.condition), totals) for j in model.jumps if j.condition is not None]
+    return {
+        "jump_x": tuple(_entries(found, "state") for found in changes),
+        "jump_p": tuple(_entries(found, "param") for found in changes),
+        "jump_t": tuple({name: g[TIME] for name, g in found.items() if TIME in g} for found in changes),
+        "times_p": tuple(tuple(_row(g, "param") for g in row) for row in times),
+        "root_x": tuple(_row(found, "state") for found in roots),
+        "root_p": tuple(_row(found, "param") for found in roots),
+        "root_t": tuple(found.get(TIME, ZERO) for found in roots),
+    }
+
+
+def _row(found: Gradient, role: str) -> dict[str, Expression]:
+    return {str(symbol.value): value for symbol, value in found.items() if symbol.role == role}
 
 
 def _entries(gradients: Mapping[str, Gradient], role: str) -> dict[tuple[str, str], Expression]:
@@ -147,7 +176,7 @@ class _Reverse:
                 for symbol, partial in self._chosen(node).items():
                     found.setdefault(symbol, []).append(multiply(adjoint, partial))
             else:
-                for argument, partial in _partials(node):
+                for argument, partial in partials(node):
                     if argument.head != "number":
                         adjoints.setdefault(argument, []).append(multiply(adjoint, partial))
         # Symbols in the order in which they first stand.
@@ -170,7 +199,7 @@ class _Reverse:
         return list(done)
 
     def _chosen(self, node: Expression) -> Gradient:
-        conditions, values = _choices(node)
+        conditions, values = choices(node)
         gradients = [self._branch(value) for value in values]
         symbols = dict.fromkeys(symbol for found in gradients for symbol in found)
         result = {}
@@ -186,7 +215,7 @@ class _Reverse:
         return self.branches[value]
 
 
-def _choices(node: Expression) -> tuple[list[Expression], list[Expression]]:
+def choices(node: Expression) -> tuple[list[Expression], list[Expression]]:
     """Conditions and values; one value more than conditions."""
     if node.head == "if":
         return list(node.args[:-1:2]), [*node.args[1:-1:2], node.args[-1]]
@@ -199,7 +228,7 @@ def _choices(node: Expression) -> tuple[list[Expression], list[Expression]]:
     return conditions, list(node.args) if conditions else [node.args[0]]
 
 
-def _partials(node: Expression) -> Iterable[tuple[Expression, Expression]]:
+def partials(node: Expression) -> Iterable[tuple[Expression, Expression]]:
     """Each argument with the derivative of the node by it. A comparison has none."""
     args = node.args
     match node.head:

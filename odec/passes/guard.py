@@ -24,7 +24,7 @@ from odec.model.expression import (
     power,
     rebuild,
 )
-from odec.model.model import Model, State
+from odec.model.model import Jump, Model, Noise, State
 
 _CLOSE = 1e-12
 
@@ -36,7 +36,21 @@ def guard(model: Model) -> Model:
         states=tuple(map(_guarded_state, model.states)),
         intermediates=tuple(replace(d, value=guarded(d.value)) for d in model.intermediates),
         equations=tuple(replace(e, value=guarded(e.value), state=_guarded_state(e.state)) for e in model.equations),
-        observes=tuple(replace(o, value=guarded(o.value)) for o in model.observes),
+        observes=tuple(replace(o, value=guarded(o.value), noise=_guarded_noise(o.noise)) for o in model.observes),
+        jumps=tuple(map(_guarded_jump, model.jumps)),
+    )
+
+
+def _guarded_noise(noise: Noise | None) -> Noise | None:
+    return None if noise is None else replace(noise, arguments=tuple(map(guarded, noise.arguments)))
+
+
+def _guarded_jump(jump: Jump) -> Jump:
+    return replace(
+        jump,
+        changes=tuple((_guarded_state(state), guarded(value)) for state, value in jump.changes),
+        times=tuple(None if time is None else guarded(time) for time in jump.times),
+        condition=None if jump.condition is None else guarded(jump.condition),
     )
 
 
@@ -57,8 +71,12 @@ def unguarded(model: Model) -> list[Diagnostic]:
     """Warnings for quotients that are 0/0 at one point and that no rule makes safe: `sin(x)/x`."""
     found = []
     for line in (*model.intermediates, *model.equations, *model.observes):
+        choices = [node for node in postorder([line.value]) if node.head == "if"]
+        guarded_parts = set(postorder(choices))
         for node in postorder([line.value]):
-            if line.span is not None and node.head == "divide" and _vanish_together(*node.args):
+            if line.span is None or node in guarded_parts:
+                continue
+            if node.head == "divide" and _vanish_together(*node.args):
                 found.append(
                     model.source.warning(
                         "W0402",

@@ -58,18 +58,18 @@ class _Writer:
     def program(self) -> Program:
         needed = self._needed()
         uses: Counter[Expression] = Counter()
-        for node in postorder([*(d.value for d in needed), *self.results]):
+        for node in postorder([*(d.value for d in needed.values()), *self.results]):
             uses.update(node.args)
         uses.update(self.results)
         self.uses = uses
-        self.pending = {definition.symbol: definition for definition in needed}
+        self.pending = dict(needed)
         results, before = [], []
         for formula in self.results:
             results.append(self._write(formula))
             before.append(len(self.steps))
         return Program(tuple(self.steps), tuple(results), tuple(before))
 
-    def _needed(self) -> list[Definition]:
+    def _needed(self) -> dict[Expression, Definition]:
         """The intermediates below the results, in their order."""
         found: set[Expression] = set()
         stack = list(self.results)
@@ -78,7 +78,7 @@ class _Writer:
                 if name in self.intermediates and name not in found:
                     found.add(name)
                     stack.append(self.intermediates[name].value)
-        return [definition for name, definition in self.intermediates.items() if name in found]
+        return {name: definition for name, definition in self.intermediates.items() if name in found}
 
     def _write(self, formula: Expression) -> Expression:
         """The formula in terms of names that are assigned before; assigns the intermediates that it needs."""

@@ -1,0 +1,302 @@
+"""The generated module's functions: the equations, their derivatives and jumps, each as a readable static method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from odec.diagnostics import Span
+from odec.emit.python import Identifiers, Printer, one_line, quoted, wrapped
+from odec.model.expression import TIME, Expression, is_number, symbols
+from odec.model.jumps import root_function
+from odec.model.model import Definition, Model
+from odec.passes.derivatives import Derivatives
+from odec.passes.share import Program, Step, program
+from odec.passes.tangent import direction, model_tangents
+
+# What a role's values are called in the functions' arguments.
+_ARGUMENTS = {"state": "states", "param": "params", "const": "consts", "size": "consts", "input": "inputs", "data": "data"}
+_DIRECTIONS = {"state direction": "state_directions", "param direction": "param_directions"}
+_AT_START = "params, consts"
+
+
+class Functions:
+    """Writes the functions of one model. `used` collects the runtime's functions that they call."""
+
+    def __init__(self, model: Model, derivatives: Derivatives, outputs: Sequence[str]) -> None:
+        self.model = model
+        self.derivatives = derivatives
+        self.outputs = outputs
+        self.used: set[str] = set()
+        self.during = "t, states, params, consts" + (", inputs" if model.inputs else "")
+        named = (*model.states, *model.params, *model.consts, *model.sizes, *model.inputs, *model.intermediates)
+        self.identifiers = Identifiers([item.name for item in named] + list(model.data))
+        self.symbols = {item.symbol: self.identifiers[item.name] for item in named} | {TIME: "t"}
+        self.definitions = {definition.symbol: definition for definition in model.intermediates}
+
+    def all(self) -> list[list[str]]:
+        """The functions, in the order of reading."""
+        functions = [self._constants(), *self._shapes(), self._initial(), self._rhs(), self._outputs(), *self._noise()]
+        functions += self._jumps()
+        if self.model.has_arrays:
+            return functions + self._tangents()
+        return functions + (self._sparse_derivatives() if self.derivatives.complete else [])
+
+    # Values
+
+    def _constants(self) -> list[str]:
+        lines = _header("constants", "consts", "The consts and sizes by name; what `consts` holds already stays.")
+        named = (*self.model.sizes, *self.model.consts)
+        printer = Printer({item.symbol: f"consts[{quoted(item.name)}]" for item in named}, self.used)
+        for size in self.model.sizes:
+            lines.append(f"        consts.setdefault({quoted(size.name)}, {size.value})")
+        for const in self.model.consts:
+            value = repr(float(const.value.value)) if is_number(const.value) else printer.text(const.value)  # type: ignore[arg-type]
+            lines += wrapped(f"consts.setdefault({quoted(const.name)}, ", value, ")")
+        return [*lines, "        return consts"]
+
+    def _shapes(self) -> list[list[str]]:
+        """The shapes in terms of the sizes, so that a size can be chosen when the layer is made."""
+        if not self.model.sizes:
+            return []
+        lines = _header("shapes", "consts", "The shape of each array.")
+        printer = Printer({size.symbol: f"consts[{quoted(size.name)}]" for size in self.model.sizes}, self.used)
+        lines.append("        return {")
+        items = (*self.model.states, *self.model.params, *self.model.consts, *self.model.inputs)
+        for item in items:
+            if item.written_shape:
+                lines.append(f"            {quoted(item.name)}: ({', '.join(map(printer.text, item.written_shape))},),")
+        return [[*lines, "        }"]]
+
+    def _initial(self) -> list[str]:
+        given = {s.name: s.initial for s in self.model.states if s.initial is not None}
+        lines = _header("initial", _AT_START, "The states at the start; None where the caller must say.")
+        text, results = self._computed(given.values())
+        written = dict(zip(given, results, strict=True))
+        return [*lines, *text, *_returned([written.get(state.name, "None") for state in self.model.states])]
+
+    def _rhs(self) -> list[str]:
+        what = "The next value of each state." if self.model.is_map else "dx/dt of each state."
+        lines = _header("rhs", self.during, what)
+        equations = self.model.equations
+        steps = program((e.value for e in equations), self.definitions)
+        names, printer = self._scope()
+        lines += self._unpack(steps)
+        left, done = [], 0
+        for equation, result, before in zip(equations, steps.results, steps.before, strict=True):
+            lines += self._steps(steps.steps[done:before], names, printer)
+            done = before
+            lines += self._source_line(equation.span)
+            left.append(names.fresh(("next_" if self.model.is_map else "d") + self.identifiers[equation.state.name]))
+            lines += wrapped(f"{left[-1]} = ", printer.text(result))
+        return [*lines, *_returned(left)]
+
+    def _outputs(self) -> list[str]:
+        by_name = {str(symbol.value): symbol for symbol in self.definitions}
+        lines = _header("outputs", self.during, "The outputs, in the order of the description.")
+        text, results = self._computed([by_name[name] for name in self.outputs])
+        return [*lines, *text, *_returned(results)]
+
+    def _noise(self) -> list[list[str]]:
+        noisy = [o.noise for o in self.model.observes if o.noise is not None]
+        if not noisy:
+            return []
+        lines = _header("noise", f"{self.during}, data", "What each noise's distribution takes behind its location.")
+        text, results = self._computed([argument for noise in noisy for argument in noise.arguments])
+        rest = iter(results)
+        return [[*lines, *text, *_returned([_tuple([next(rest) for _ in noise.arguments]) for noise in noisy])]]
+
+    # Jumps
+
+    def _jumps(self) -> list[list[str]]:
+        jumps = self.model.jumps
+        if not jumps:
+            return []
+        times = _header("jump_times", _AT_START, "Times of an `at`; period, start and stop of an `every`; () of a `when`.")
+        text, results = self._computed([t for jump in jumps for t in jump.times if t is not None])
+        rest = iter(results)
+        rows = [_tuple(["None" if t is None else next(rest) for t in jump.times]) for jump in jumps]
+        functions = [[*times, *text, *_returned(rows)]]
+        conditions = [jump.condition for jump in jumps if jump.condition is not None]
+        if conditions:
+            lines = _header("conditions", self.during, "For each `when`: its condition, and a number that is positive where it holds.")
+            text, results = self._computed([part for c in conditions for part in (c, root_function(c))])
+            pairs = zip(results[::2], results[1::2], strict=True)
+            functions.append([*lines, *text, *_returned([_tuple(pair) for pair in pairs])])
+        lines = _header("jumps", self.during, "The states behind each jump.")
+        changed = [dict((state.name, value) for state, value in jump.changes) for jump in jumps]
+        wanted = [changes.get(state.name, state.symbol) for changes in changed for state in self.model.states]
+        text, results = self._computed(wanted)
+        width = len(self.model.states)
+        rows = [_tuple(results[i * width : (i + 1) * width]) for i in range(len(jumps))]
+        return [*functions, [*lines, *text, *_returned(rows)]]
+
+    # Derivatives
+
+    def _sparse_derivatives(self) -> list[list[str]]:
+        found, during = self.derivatives, self.during
+        what = "∂next" if self.model.is_map else "∂(dx/dt)"
+        functions = [
+            self._sparse("rhs_x", f"{what}/∂x, where it is not 0.", [found.rhs_x], during),
+            self._sparse("rhs_p", f"{what}/∂p, where it is not 0.", [found.rhs_p], during),
+            self._sparse("rhs_t", f"{what}/∂t, where it is not 0.", [found.rhs_t], during),
+            self._sparse("initial_p", "∂x(start)/∂p, where it is not 0.", [found.initial_p], _AT_START),
+            self._sparse("outputs_x", "∂(outputs)/∂x, where it is not 0.", [found.outputs_x], during),
+            self._sparse("outputs_p", "∂(outputs)/∂p, where it is not 0.", [found.outputs_p], during),
+        ]
+        if self.model.jumps:
+            functions += [
+                self._sparse("jumps_x", "For each jump, ∂(changed states)/∂x.", found.jump_x, during, many=True),
+                self._sparse("jumps_p", "For each jump, ∂(changed states)/∂p.", found.jump_p, during, many=True),
+                self._sparse("jumps_t", "For each jump, ∂(changed states)/∂t.", found.jump_t, during, many=True),
+                self._times_p(),
+            ]
+        if found.root_x:
+            functions += [
+                self._sparse("roots_x", "For each `when`, ∂(its number)/∂x.", found.root_x, during, many=True),
+                self._sparse("roots_p", "For each `when`, ∂(its number)/∂p.", found.root_p, during, many=True),
+                self._roots_t(),
+            ]
+        return functions
+
+    def _sparse(
+        self, name: str, text: str, tables: Sequence[Mapping[object, Expression]], arguments: str, many: bool = False
+    ) -> list[str]:
+        lines = _header(name, arguments, text)
+        body, results = self._computed([value for table in tables for value in table.values()], comments=False)
+        rest = iter(results)
+        lines += body
+        if not many and not tables[0]:
+            return [*lines, "        return {}"]
+        indent = 12 if many else 8
+        lines += ["        return ("] if many else []
+        for table in tables:
+            if not table:
+                lines.append(" " * indent + "{},")
+                continue
+            lines.append(" " * indent + ("{" if many else "return {"))
+            for key in table:
+                lines += wrapped(f"{_key(key)}: ", next(rest), ",", indent=indent + 4)
+            lines.append(" " * indent + ("}," if many else "}"))
+        return [*lines, *(["        )"] if many else [])]
+
+    def _times_p(self) -> list[str]:
+        lines = _header("jump_times_p", _AT_START, "For each number of `jump_times`, its derivative by the params.")
+        tables = self.derivatives.times_p
+        body, results = self._computed([v for row in tables for table in row for v in table.values()], comments=False)
+        rest = iter(results)
+        rows = [_tuple(["{" + ", ".join(f"{_key(k)}: {next(rest)}" for k in table) + "}" for table in row]) for row in tables]
+        return [*lines, *body, *_returned(rows)]
+
+    def _roots_t(self) -> list[str]:
+        lines = _header("roots_t", self.during, "For each `when`, ∂(its number)/∂t.")
+        body, results = self._computed(self.derivatives.root_t, comments=False)
+        return [*lines, *body, *_returned(results)]
+
+    def _tangents(self) -> list[list[str]]:
+        """Models with arrays: directional derivatives instead of entries."""
+        model = self.model
+        initial = [s.initial for s in model.states if s.initial is not None]
+        by_name = {str(symbol.value): symbol for symbol in self.definitions}
+        directions = "state_directions, param_directions"
+        return [
+            self._tangent("rhs_tangent", f"{self.during}, {directions}", [e.value for e in model.equations]),
+            self._tangent("initial_tangent", f"{_AT_START}, param_directions", initial, model.states),
+            self._tangent("outputs_tangent", f"{self.during}, {directions}", [by_name[name] for name in self.outputs]),
+        ]
+
+    def _tangent(self, name: str, arguments: str, formulas: list[Expression], holes: Sequence[object] = ()) -> list[str]:
+        lines = _header(name, arguments, f"The change of `{name.removesuffix('_tangent')}` along directions of the states and params.")
+        results, definitions = model_tangents(self.model, formulas)
+        extra = {symbol: Definition(str(symbol.value), value, Span(0, 0)) for symbol, value in definitions.items()}
+        known = {}
+        for symbol, definition in self.definitions.items():
+            known[symbol] = definition
+            known[direction(symbol)] = extra[direction(symbol)]
+        text, written = self._computed(results, comments=False, definitions=known)
+        if holes:
+            rest = iter(written)
+            written = ["None" if state.initial is None else next(rest) for state in self.model.states]
+        return [*lines, *text, *_returned(written)]
+
+    # Bodies
+
+    def _computed(
+        self,
+        results: Iterable[Expression],
+        comments: bool = True,
+        definitions: Mapping[Expression, Definition] | None = None,
+    ) -> tuple[list[str], list[str]]:
+        """The lines that compute the results, and the results' texts."""
+        steps = program(results, self.definitions if definitions is None else definitions)
+        names, printer = self._scope()
+        lines = self._unpack(steps, names, printer) + self._steps(steps.steps, names, printer, comments)
+        return lines, [printer.text(result) for result in steps.results]
+
+    def _scope(self) -> tuple[Identifiers, Printer]:
+        return self.identifiers.copy(), Printer(self.symbols, self.used)
+
+    def _unpack(self, steps: Program, names: Identifiers | None = None, printer: Printer | None = None) -> list[str]:
+        """`x1, x2 = states`, for the arguments that something is read from."""
+        model = self.model
+        roles = {node.role for node in symbols(*(step.value for step in steps.steps), *steps.results)}
+        read = {_ARGUMENTS[role] for role in roles if role in _ARGUMENTS}
+        groups: dict[str, list[str]] = {
+            "states": [s.name for s in model.states],
+            "params": [p.name for p in model.params],
+            "consts": [c.name for c in (*model.consts, *model.sizes)],
+            "inputs": [u.name for u in model.inputs],
+            "data": list(model.data),
+        }
+        lines = []
+        for argument, items in groups.items():
+            if argument in read:
+                lines += _unpacked([self.identifiers[name] for name in items], argument)
+        for role, argument in _DIRECTIONS.items():
+            if role in roles and names is not None and printer is not None:
+                items = model.states if role.startswith("state") else model.params
+                written = [names.fresh(f"{self.identifiers[item.name]}_dot") for item in items]
+                printer.names.update({direction(item.symbol): name for item, name in zip(items, written, strict=True)})
+                lines += _unpacked(written, argument)
+        return lines
+
+    def _steps(self, steps: tuple[Step, ...], names: Identifiers, printer: Printer, comments: bool = True) -> list[str]:
+        lines = []
+        for step in steps:
+            if step.definition is None:
+                printer.names[step.name] = names.fresh(f"w{int(str(step.name.value)) + 1}")
+            elif step.name.role.endswith("direction"):
+                printer.names[step.name] = names.fresh(f"{self.identifiers[step.definition.name]}_dot")
+            elif comments:
+                lines += self._source_line(step.definition.span)
+            lines += wrapped(f"{printer.names[step.name]} = ", printer.text(step.value))
+        return lines
+
+    def _source_line(self, span: Span | None) -> list[str]:
+        return [] if span is None else [f"        # {one_line(self.model.source.excerpt(span))}"]
+
+
+def _key(key: object) -> str:
+    return quoted(key) if isinstance(key, str) else f"({', '.join(map(quoted, key))})"  # type: ignore[call-overload]
+
+
+def _header(name: str, arguments: str, text: str) -> list[str]:
+    return ["    @staticmethod", f"    def {name}({arguments}):", f'        """{text}"""']
+
+
+def _unpacked(names: list[str], argument: str) -> list[str]:
+    if len(names) == 1:
+        return [f"        ({names[0]},) = {argument}"]
+    return wrapped("", ", ".join(names), f" = {argument}")
+
+
+def _tuple(parts: Iterable[str]) -> str:
+    parts = list(parts)
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _returned(parts: list[str]) -> list[str]:
+    if len(parts) == 1:
+        return wrapped("return ", f"({parts[0]},)")
+    if not parts:
+        return ["        return ()"]
+    return wrapped("return ", ", ".join(parts))
