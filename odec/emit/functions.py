@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from odec.diagnostics import Span
 from odec.emit.python import Identifiers, Printer, one_line, quoted, wrapped
-from odec.model.expression import TIME, Expression, is_number, symbols
+from odec.model.expression import TIME, Expression, is_number, symbol, symbols
 from odec.model.jumps import root_function
 from odec.model.model import Definition, Model
 from odec.passes.derivatives import Derivatives
@@ -31,6 +31,7 @@ class Functions:
         named = (*model.states, *model.params, *model.consts, *model.sizes, *model.inputs, *model.intermediates)
         self.identifiers = Identifiers([item.name for item in named] + list(model.data))
         self.symbols = {item.symbol: self.identifiers[item.name] for item in named} | {TIME: "t"}
+        self.symbols |= {symbol(name, "data"): self.identifiers[name] for name in model.data}
         self.definitions = {definition.symbol: definition for definition in model.intermediates}
 
     def all(self) -> list[list[str]]:
