@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odec.diagnostics import Diagnostic, OdecError, nearest
+from odec.files import write_text
 
 if TYPE_CHECKING:
     import pandas
@@ -28,7 +27,6 @@ MOST_STEPS = 2**22
 INACCURATE = 1e-2
 # Halvings tried in search of a step to advise.
 MOST_HALVINGS = 12
-DEFAULT_ROWS = 200
 
 Values = np.ndarray
 # Runs the model with every step cut into so many: (times, columns).
@@ -108,12 +106,12 @@ class Solution:
         columns = {name: self.values[:, j].tolist() for j, name in enumerate(self.names)}
         return {"t": self.times.tolist(), **columns}
 
-    def write_csv(self, path: str | os.PathLike[str]) -> None:
+    def write_csv(self, path: str | Path) -> None:
         """`t` and the columns at full precision. The file is written whole or not at all; E0701 where it cannot be."""
         table = np.column_stack([self.times, self.values]).tolist()
         lines = [",".join(_quoted(name) for name in ("t", *self.names))]
         lines.extend(",".join(map(repr, row)) for row in table)
-        _write_whole(Path(path), "\n".join(lines) + "\n")
+        write_text(path, "\n".join(lines) + "\n")
 
 
 def solve(
@@ -140,16 +138,16 @@ def solve(
     Raises OdecError: E0408 no such method, E0601 a value that is not finite, E0602 no end time, E0603 a name that is
     none, E0604 a wrong time, E0606 a wrong step or a value that is not a number.
     """
-    from odec.runtime import simulate
+    from odec.runtime import request, simulate
 
     model = _layer_class(model)
     description: Description = model.description
     method = _method(description, method)
-    schedule, given = _schedule(description, to, start, step, every, times)
-    values, consts = _settings(description, params)
-    init = {name: _number(f"initial value `{name}`", value, "E0606") for name, value in (init or {}).items()}
+    schedule, given = request.schedule(description, to, start, step, every, times)
+    values, consts = request.settings(description, params)
+    init = {name: request.number(f"initial value `{name}`", value, "E0606") for name, value in (init or {}).items()}
     columns = simulate.default_columns(model)
-    _check_initial(model, description, values, consts, init)
+    request.check_initial(model, description, values, consts, init)
 
     def run(factor: int) -> Values:
         return simulate.solve(
@@ -271,116 +269,5 @@ def _method(description: Description, method: str | None) -> str:
     return methods.tableau(method or description.defaults.method or methods.DEFAULT_METHOD).name
 
 
-def _schedule(
-    description: Description,
-    to: float | None,
-    start: float | None,
-    step: float | None,
-    every: float | None,
-    times: Sequence[float] | None,
-) -> tuple[Schedule, float | None]:
-    """The schedule and the step that was said, if any."""
-    from odec.runtime.layer import rows_between
-    from odec.runtime.schedule import Schedule
-
-    defaults = description.defaults
-    start = _number("the start time", defaults.start if start is None else start, "E0604")
-    step = defaults.step if step is None else step
-    every = defaults.every if every is None else every
-    for name, length in (("step", step), ("spacing of the rows", every)):
-        if length is not None and not _number(f"the {name}", length, "E0606") > 0:
-            raise OdecError.of("E0606", f"the {name} must be positive, not {length:g}")
-    if times is None:
-        stop = defaults.stop if to is None else to
-        if stop is None:
-            raise OdecError.of(
-                "E0602",
-                f"{description.name} does not say how long to run",
-                "give an end: `--to 100`, or `solve to 100` in the model",
-            )
-        stop = _number("the end time", stop, "E0604")
-        spacing = every or step or abs(stop - start) / DEFAULT_ROWS or 1.0
-        if abs(stop - start) / spacing > MOST_STEPS * 16:
-            raise OdecError.of(
-                "E0606", f"rows every {spacing:g} make more than {MOST_STEPS * 16} rows", "ask for fewer with `--every`"
-            )
-        rows = rows_between(start, stop, spacing)
-    else:
-        rows = np.asarray([_number("a time", t, "E0604") for t in np.ravel(np.asarray(times, dtype=object))])
-        if rows.size == 0:
-            raise OdecError.of("E0604", "no time was asked for", "give at least one time")
-    longest = float(np.abs(rows - start).max())
-    return Schedule.fixed(start, rows, step if step is not None else (longest or 1.0)), step
-
-
-def _settings(description: Description, settings: Mapping[str, float] | None) -> tuple[np.ndarray, dict[str, float]]:
-    """The params in their order, and the consts that are replaced."""
-    values = {param.name: param.value for param in description.params}
-    known = [const.name for const in description.consts]
-    consts = {}
-    for name, value in (settings or {}).items():
-        if name not in values and name not in known:
-            cure = nearest(name, [*values, *known]) or f"it has {', '.join([*values, *known]) or 'none'}"
-            raise OdecError.of("E0603", f"{description.name} has no param or const `{name}`", cure)
-        number = _number(f"`{name}`", value, "E0606")
-        if name in values:
-            values[name] = number
-        else:
-            consts[name] = number
-    return np.array(list(values.values()), dtype=np.float64), consts
-
-
-def _number(what: str, value: Any, code: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise OdecError.of(code, f"{what} is {value!r}, which is not a number") from None
-    if not np.isfinite(number):
-        raise OdecError.of(code, f"{what} is {number}", "give a finite number")
-    return number
-
-
-def _check_initial(
-    model: Any, description: Description, params: np.ndarray, consts: Mapping[str, float], init: Mapping[str, float]
-) -> None:
-    """E0606 when a state has no start value: neither its own nor one given."""
-    own = model.initial(tuple(params), tuple(model.constants(dict(consts))[const.name] for const in description.consts))
-    missing = [
-        state.name
-        for state, value in zip(description.states, own, strict=True)
-        if value is None and state.name not in init
-    ]
-    if missing:
-        names = ", ".join(f"`{name}`" for name in missing)
-        raise OdecError.of(
-            "E0606",
-            f"{names} {'has' if len(missing) == 1 else 'have'} no initial value",
-            f"give one: `--init {missing[0]}=1`, or `state {missing[0]} = 1` in the model",
-        )
-
-
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if any(character in name for character in ',"\n') else name
-
-
-def _write_whole(path: Path, text: str) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> OdecError:
-    return OdecError.of(
-        "E0701", f"cannot write {path}: {error.strerror}", "choose a folder that exists and may be written to"
-    )

@@ -155,7 +155,7 @@ def test_table_forms(article, tmp_path):
 
 
 def test_a_folder_that_does_not_exist(article, tmp_path):
-    with pytest.raises(OdecError, match="cannot write") as error:
+    with pytest.raises(OdecError, match="cannot be written") as error:
         article.write_csv(tmp_path / "none" / "out.csv")
     assert _code(error) == "E0701"
 

@@ -22,6 +22,9 @@ from odec.runtime.functions import (
     log1p,
     log2,
     log10,
+    logical_and,
+    logical_not,
+    logical_or,
     maximum,
     minimum,
     mod,
@@ -37,6 +40,7 @@ from odec.runtime.functions import (
     tan,
     tanh,
     x_over_expm1,
+    x_over_expm1_slope,
 )
 from odec.runtime.layer import Layer
 from odec.runtime.registration import RUNTIME_VERSION, register, require
@@ -70,6 +74,9 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "logical_and",
+    "logical_not",
+    "logical_or",
     "maximum",
     "minimum",
     "mod",
@@ -87,4 +94,5 @@ __all__ = [
     "tan",
     "tanh",
     "x_over_expm1",
+    "x_over_expm1_slope",
 ]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from odec.runtime.contract import Model
+
 Tensor = Any
 
 
@@ -36,7 +38,7 @@ class Slots:
 class Equations:
     """A generated class with its slots: the meeting place of what the module says and what the loops need."""
 
-    model: type
+    model: type[Model]
     slots: Slots
 
     @property
@@ -50,7 +52,7 @@ class Equations:
         return tuple(values[q.name] for q in description.params), tuple(values[q.name] for q in description.consts)
 
     def initial(self, theta: Sequence[Tensor], given: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """The start (D, batch): the model's values, or `given` ones; `like` (batch,) has one state's shape and dtype."""
+        """The start (D, batch): the model's values, or `given` ones; `like` (batch,) has the shape of one state."""
         p, c = self.arguments(theta)
         own = dict(zip(self.states, self.model.initial(p, c), strict=True))
         missing = [name for name in self.states if name not in given and own[name] is None]

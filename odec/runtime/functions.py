@@ -68,11 +68,50 @@ sigmoid = _elementary("sigmoid", ops.sigmoid, lambda x: 0.5 * (1 + np.tanh(0.5 *
 softplus = _elementary("softplus", ops.softplus, lambda x: np.logaddexp(0, x))
 
 
-def select(condition: Any, a: Any, b: Any) -> Any:
-    """`a` where the condition holds, else `b`. Both are computed: guard the argument of a branch that may not be."""
-    if isinstance(condition, (bool, np.bool_)):
-        return a if condition else b
-    return ops.where(condition, a, b)
+def select(*arguments: Any, like: Any = None) -> Any:
+    """`select(c1, a1, c2, a2, …, otherwise)`: the value behind the first condition that holds.
+
+    All values are computed: guard the argument of a branch that may not be. Where every value is a Python number, the
+    result has the dtype of `like` (a tensor); a number beside a tensor has the tensor's.
+    """
+    result = _as_float(arguments[-1])
+    for condition, value in zip(arguments[-3::-2], arguments[-2::-2], strict=True):
+        value = _as_float(value)
+        if isinstance(condition, (bool, np.bool_)):
+            result = value if condition else result
+            continue
+        if _is_number(value, result) and like is not None and not _is_number(like):
+            value = ops.convert_to_tensor(value, dtype=like.dtype)
+        result = ops.where(condition, value, result)
+    return result
+
+
+def _as_float(value: Any) -> Any:
+    """A whole number as a float: a tensor of whole numbers cannot be multiplied by others."""
+    return float(value) if _is_number(value) else value
+
+
+def logical_and(*conditions: Any) -> Any:
+    """Whether all hold, elementwise; a Python truth stays one."""
+    return _joined(conditions, ops.logical_and, neutral=True)
+
+
+def logical_or(*conditions: Any) -> Any:
+    """Whether any holds, elementwise; a Python truth stays one."""
+    return _joined(conditions, ops.logical_or, neutral=False)
+
+
+def logical_not(condition: Any) -> Any:
+    """Whether it does not hold, elementwise."""
+    return not condition if isinstance(condition, (bool, np.bool_)) else ops.logical_not(condition)
+
+
+def _joined(conditions: tuple[Any, ...], join: Callable[[Any, Any], Any], neutral: bool) -> Any:
+    known = [bool(condition) for condition in conditions if isinstance(condition, (bool, np.bool_))]
+    others = [condition for condition in conditions if not isinstance(condition, (bool, np.bool_))]
+    if (not neutral) in known:
+        return not neutral
+    return reduce(join, others) if others else neutral
 
 
 def _where_not(excluded: Any, function: Callable[[Any], Any], x: Any, otherwise: Any) -> Any:
@@ -151,7 +190,8 @@ def _whole_power(x: Any, n: int) -> Any:
     """By repeated squaring."""
     if n == 0:
         return ops.ones_like(x)
-    square, rest, product = x, abs(n), None
+    square, rest = x, abs(n)
+    product: Any = None
     while True:
         if rest & 1:
             product = square if product is None else product * square
@@ -184,6 +224,33 @@ def x_over_expm1(x: Any) -> Any:
     return ops.where(
         near, 1 - small / 2 + series * square, ops.where(large > 0, quotient * ops.exp(-magnitude), quotient)
     )
+
+
+def x_over_expm1_slope(x: Any) -> Any:
+    """The derivative of `x_over_expm1`: (1 - f)/(exp(x) - 1) - f; the series near 0, elsewhere exp only of -|x|."""
+    if _is_number(x):
+        return _slope_of_number(float(x))
+    near = ops.abs(x) < 0.3
+    small = ops.where(near, x, ops.zeros_like(x))
+    large = ops.where(near, ops.ones_like(x), x)
+    magnitude = ops.abs(large)
+    decay = -1 / ops.expm1(-magnitude)
+    inverse = ops.where(large > 0, decay * ops.exp(-magnitude), -decay)
+    value = large * inverse
+    return ops.where(near, _slope_series(small), (1 - value) * inverse - value)
+
+
+def _slope_of_number(x: float) -> float:
+    if abs(x) < 0.3:
+        return float(_slope_series(x))
+    inverse = (-math.exp(-x) if x > 0 else 1.0) / math.expm1(-abs(x))
+    return (1 - x * inverse) * inverse - x * inverse
+
+
+def _slope_series(x: Any) -> Any:
+    coefficients = [2 * (k + 1) * b for k, b in enumerate((*_BERNOULLI, -691 / 1307674368000))]
+    series = reduce(lambda total, c: total * (x * x) + c, reversed(coefficients[:-1]), coefficients[-1])
+    return -0.5 + series * x
 
 
 def relu(x: Any) -> Any:

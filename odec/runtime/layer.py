@@ -15,6 +15,7 @@ from odec.diagnostics import nearest
 from odec.runtime import loops, methods, simulate
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
+from odec.runtime.rows import default_times
 from odec.runtime.schedule import Schedule
 
 Tensor = Any
@@ -22,8 +23,6 @@ Shape = tuple[int | None, ...]
 
 # With neither a step nor a model that says one, a run is cut into this many steps.
 DEFAULT_STEPS = 1000
-# Rows of a run whose model says neither `every` nor `step`.
-DEFAULT_ROWS = 200
 
 
 @keras.saving.register_keras_serializable(package="odec")
@@ -87,7 +86,7 @@ class Layer(keras.layers.Layer):
     ) -> None:
         super().__init__(dtype=_full_precision(dtype), **kwargs)
         description = self.description
-        self._asked = {
+        self._asked: dict[str, Any] = {
             "steps": steps,
             "h": h,
             "times": None if times is None else [float(t) for t in np.ravel(np.asarray(times))],
@@ -315,7 +314,7 @@ def _full_precision(dtype: Any) -> Any:
 
 
 def _schedule(
-    description: Description, steps: int | None, h: float | None, times: Sequence[float] | None, start: float | None
+    description: Description, steps: int | None, h: float | None, times: Any, start: float | None
 ) -> Schedule:
     defaults = description.defaults
     start = defaults.start if start is None else float(start)
@@ -334,29 +333,3 @@ def _schedule(
     step = h if h is not None else defaults.step
     span = float(np.max(np.abs(asked - start)))
     return Schedule.fixed(start, asked, step if step is not None else (span or 1.0) / DEFAULT_STEPS)
-
-
-def default_times(description: Description, start: float) -> np.ndarray:
-    """Rows of the model's `solve` statement after the start: each `every` (else step, else 1/200 of the span), the end."""
-    defaults = description.defaults
-    if defaults.stop is None:
-        raise ValueError(
-            f"{description.name} does not know how long to run: give steps and h, or times, or `solve to` in the model"
-        )
-    span = defaults.stop - start
-    return rows_between(start, defaults.stop, defaults.every or defaults.step or abs(span) / DEFAULT_ROWS)[1:]
-
-
-def rows_between(start: float, stop: float, every: float) -> np.ndarray:
-    """start, start ± every, …, stop; the end always among them. Rounded to 15 digits, so that 3·0.1 is 0.3."""
-    span = stop - start
-    count = math.floor(abs(span) / every + 1e-9) if span else 0
-    rows = start + math.copysign(every, span) * np.arange(count + 1, dtype=np.float64)
-    digits = 14 - math.floor(math.log10(max(abs(start), abs(stop), 1e-300)))
-    rounded = np.round(rows, digits) if 0 <= digits <= 22 else rows
-    if np.max(np.abs(rounded - rows)) < 1e-9 * every:
-        rows = rounded
-    if abs(rows[-1] - stop) <= 1e-9 * every:
-        rows[-1] = stop
-        return rows
-    return np.append(rows, stop)

@@ -95,7 +95,7 @@ def trajectory(
         lambda upstream, states, x0, *theta: _backward(step, x0, theta, grid, states, upstream, single)
     )
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(x0: Tensor, *theta: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
         states = forward(x0, *theta)
         # A gather of some of the states sends back IndexedSlices.
@@ -111,7 +111,7 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
     compile. NaN, because zero would be a lie.
     """
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(*inputs: Tensor) -> tuple[Any, Callable[..., list[Tensor]]]:
         def derivative(*upstream: Tensor) -> list[Tensor]:
             asked = tf.reduce_any(tf.stack([tf.reduce_any(value != 0) for value in upstream]))

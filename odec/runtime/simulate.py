@@ -16,6 +16,7 @@ from keras import ops
 
 from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
+from odec.runtime.contract import Model
 from odec.runtime.equations import Equations, Slots, Variations
 from odec.runtime.schedule import Schedule
 
@@ -24,7 +25,7 @@ Tensor = Any
 
 
 def solve(
-    model: type,
+    model: type[Model],
     schedule: Schedule,
     *,
     method: str,
@@ -46,7 +47,7 @@ def solve(
 
 
 def sensitivities(
-    model: type,
+    model: type[Model],
     schedule: Schedule,
     *,
     method: str,
@@ -88,7 +89,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return loops.compiled(function)
 
 
-def default_columns(model: type) -> tuple[str, ...]:
+def default_columns(model: type[Model]) -> tuple[str, ...]:
     """The states, then each `observe` that is not a state's own name."""
     states = tuple(state.name for state in model.description.states)
     return states + tuple(o.name for o in model.description.outputs if o.kind == "observe" and o.name not in states)
@@ -103,7 +104,7 @@ class Program:
     None for values alone.
     """
 
-    model: type
+    model: type[Model]
     method: str
     columns: tuple[str, ...]
     replaced: tuple[str, ...]
@@ -148,7 +149,7 @@ class Program:
 
 
 def program(
-    model: type,
+    model: type[Model],
     *,
     method: str,
     columns: Sequence[str] | None = None,
@@ -213,7 +214,7 @@ def _first_row(rows: Tensor, given: Tensor) -> Tensor:
 
 
 def _request(
-    model: type,
+    model: type[Model],
     method: str,
     params: Any,
     consts: Numbers | None,
@@ -255,13 +256,13 @@ def _stacked(rows: np.ndarray, named: Numbers, count: int, dtype: str) -> np.nda
 
 
 @lru_cache(maxsize=64)
-def _constants(model: type) -> dict[str, float]:
+def _constants(model: type[Model]) -> dict[str, float]:
     """Every const at the model's own value, as a Python number that the compiler sees."""
     found = model.constants({})
     return {const.name: float(found[const.name]) for const in model.description.consts}
 
 
-def _replaced(model: type, consts: Numbers, count: int) -> dict[str, np.ndarray]:
+def _replaced(model: type[Model], consts: Numbers, count: int) -> dict[str, np.ndarray]:
     """The replaced consts and all that depend on them, as rows."""
     given = {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)) for name, value in consts.items()}
     found = model.constants(dict(given))
@@ -269,7 +270,7 @@ def _replaced(model: type, consts: Numbers, count: int) -> dict[str, np.ndarray]
 
 
 def _check_names(
-    model: type,
+    model: type[Model],
     columns: Sequence[str],
     consts: Sequence[str] | Numbers,
     initial: Sequence[str] | Numbers,
