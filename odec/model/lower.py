@@ -15,6 +15,7 @@ from odec.model.expression import (
     Shape,
     ShapeError,
     add,
+    broadcast,
     call,
     choose,
     compare,
@@ -38,6 +39,7 @@ from odec.model.expression import (
     total,
 )
 from odec.model.names import Names
+from odec.model.walk import children
 from odec.syntax import tree
 
 # Expanding functions in functions can double a formula at each level; beyond this it is refused.
@@ -74,12 +76,25 @@ class Lowering:
         try:
             return self._plain(node, values)
         except ShapeError as error:
-            self._report("E0301", f"shapes do not fit in `{self._excerpt(node)}`: {error}", node, "check the shapes")
+            self._report("E0301", self._misfit(node, values) or str(error), node, _cure(node))
             return ZERO
         except (ZeroDivisionError, ValueError, OverflowError) as error:
             why = "divides by zero" if isinstance(error, ZeroDivisionError) else "has no finite value"
             self._report("E0405", f"`{self._excerpt(node)}` {why}", node, "change the numbers")
             return ZERO
+
+    def _misfit(self, node: tree.Node, values: Mapping[str, Expression]) -> str:
+        """The two neighbouring parts of a formula that do not fit, by their own words; "" where it is something else."""
+        known = len(self.errors)
+        parts = [part for part in children(node) if not isinstance(part, tree.Slice)]
+        shapes = [self.number(part, values).shape for part in parts]
+        del self.errors[known:]
+        matrix = isinstance(node, tree.Product) and "@" in node.operators
+        for left, right, a, b in zip(parts, parts[1:], shapes, shapes[1:], strict=False):
+            if matrix and (not a or not b or a[-1] != b[0]) or not matrix and not _fit(a, b):
+                one, other = (f"`{self._excerpt(part)}` is {shape_text(shape)}" for part, shape in ((left, a), (right, b)))
+                return f"shapes do not fit: {one}, and {other}"
+        return ""
 
     def _plain(self, node: tree.Node, values: Mapping[str, Expression]) -> Expression:
         match node:
@@ -245,3 +260,19 @@ class Lowering:
     def _excerpt(self, node: tree.Node) -> str:
         text = self.names.source.excerpt(node.span)
         return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _fit(left: Shape, right: Shape) -> bool:
+    try:
+        broadcast(left, right)
+    except ShapeError:
+        return False
+    return True
+
+
+def _cure(node: tree.Node) -> str:
+    if isinstance(node, tree.Product) and "@" in node.operators:
+        return "`A @ x` needs as many columns on the left as there are elements on the right"
+    if isinstance(node, tree.Call | tree.Index | tree.Array):
+        return "give it an array of the right shape"
+    return "elementwise arithmetic needs one shape, or numbers"
