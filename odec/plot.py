@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odec.diagnostics import OdecError
+from odec.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,13 @@ STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
 }
-DOTS: dict[str, Any] = {"markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8, "zorder": 3, "clip_on": False}
+DOTS: dict[str, Any] = {
+    "markersize": 6.5,
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.8,
+    "zorder": 3,
+    "clip_on": False,
+}
 # Curves of more than this ratio of sizes do not share an axis: the smaller one would be a line on the floor.
 WIDEST_RATIO = 100.0
 MOST_LEGEND_ROWS = 24
@@ -117,7 +123,9 @@ def _style() -> AbstractContextManager[None]:
 def _check_format(path: str | Path) -> None:
     if Path(path).suffix.lower() not in FORMATS:
         known = ", ".join(f"`{extension}`" for extension in FORMATS)
-        raise OdecError.of("E0701", f"`{path}` is not a picture odec can write", help=f"give the file one of the extensions {known}")
+        raise OdecError.of(
+            "E0701", f"`{path}` is not a picture odec can write", help=f"give the file one of the extensions {known}"
+        )
 
 
 def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
@@ -185,16 +193,10 @@ def _lowest(axes: Sequence[Axes]) -> list[Axes]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     # Without a date the same picture is the same bytes.
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    try:
-        figure.savefig(beside, format=path.suffix.lower()[1:], metadata=metadata)
-        os.replace(beside, path)
-    except OSError as error:
-        raise OdecError.of("E0701", f"`{path}` cannot be written: {error.strerror or error}", help="choose another place") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    kind = path.suffix.lower()[1:]
+    write_whole(path, lambda beside: figure.savefig(beside, format=kind, metadata=metadata))
 
 
 def _colour(place: int) -> str:

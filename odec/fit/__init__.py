@@ -1,0 +1,1 @@
+"""Data and a layer become estimates: table, problem, search, uncertainty, report."""

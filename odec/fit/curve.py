@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from odec.fit.problem import Problem, data_times
+from odec.fit.steps import rounded_down
 from odec.runtime.schedule import Schedule
 from odec.solution import Solution
 
-POINTS = 400
-MOST_POINTS = 4000
+# At least this many intervals, of a round length.
+POINTS = 300
+MOST_  # At least this many intervals, of a round length.
+POINTS = 3000
 
 
 def curve(problem: Problem, values: np.ndarray, accurate: bool) -> Solution:
     """All states and outputs from the start of the run to the last datum, the data's times included.
 
-    Where the step was chosen to be `accurate` the grid is free. Where it was given, the curve stops only where the fit's
-    own steps stop: a finer grid would shorten the steps, and show another curve than the one that was fitted.
+    Where the step was chosen to be `accurate` the grid is free. Where it was given, the curve stops only where the
+    fit's own steps stop: a finer grid would shorten the steps, and show another curve than the one that was fitted.
     """
     times = _even(problem) if accurate else _steps(problem)
     description = problem.model.description
@@ -33,7 +36,14 @@ def _longest(problem: Problem) -> float:
 
 def _even(problem: Problem) -> np.ndarray:
     start, times = problem.schedule.start, data_times(problem.data)
-    return np.unique(np.concatenate([[start], np.linspace(start, times[-1], POINTS + 1), times]))
+    span = times[np.argmax(np.abs(times - start))] - start
+    if span == 0:
+        return np.array([start])
+    spacing = rounded_down(abs(span) / POINTS)
+    grid = start + np.sign(span) * spacing * np.arange(int(abs(span) / spacing * (1 + 1e-12)) + 1)
+    # A grid point that is a datum's time up to rounding is that time.
+    near = np.abs(grid[:, None] - times[None]).min(axis=1) < 1e-6 * spacing
+    return np.unique(np.concatenate([[start], grid[~near], times]))
 
 
 def _steps(problem: Problem) -> np.ndarray:

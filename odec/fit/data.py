@@ -60,12 +60,16 @@ def read_data(data: Any, names: Sequence[str], *, time: str = "t", others: Mappi
     _check_header(table, names, time, others or {})
     columns = [name for name in names if name in table.header]
     if not columns:
-        raise OdecError.of("E0504", f"`{table.name}` has no column beside `{time}`", help=f"measured may be: {_listed(names)}")
+        raise OdecError.of(
+            "E0504", f"`{table.name}` has no column beside `{time}`", help=f"measured may be: {_listed(names)}"
+        )
     numbers = _numbers(table, time, columns)
     times, values = numbers[:, 0], numbers[:, 1:]
     used = np.isfinite(values).any(axis=1)
     if not used.any():
-        raise OdecError.of("E0504", f"no data left: `{table.name}` has no cell with a measurement", help="fill a column")
+        raise OdecError.of(
+            "E0504", f"no data left: `{table.name}` has no cell with a measurement", help="fill a column"
+        )
     labels = list(table.column(EXPERIMENT)) if EXPERIMENT in table.header else [""] * len(times)
     experiments = tuple(sorted({label for label, use in zip(labels, used, strict=True) if use}))
     place = {label: i for i, label in enumerate(experiments)}
@@ -100,7 +104,9 @@ def _parquet(path: Path) -> Table:
     try:
         frame = pandas.read_parquet(path)
     except ImportError:
-        raise OdecError.of("E0506", f"reading `{path}` needs pyarrow", help="pip install pyarrow, or save as CSV") from None
+        raise OdecError.of(
+            "E0506", f"reading `{path}` needs pyarrow", help="pip install pyarrow, or save as CSV"
+        ) from None
     except (OSError, ValueError) as error:
         raise OdecError.of("E0506", f"`{path}` cannot be read: {error}", help="is it a Parquet table?") from None
     table = _table_of({str(key): list(frame[key]) for key in frame.columns}, str(path))
@@ -110,11 +116,17 @@ def _parquet(path: Path) -> Table:
 def _table_of(columns: Mapping[str, list[Any]], name: str) -> Table:
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
-        raise OdecError.of("E0507", f"the columns of `{name}` differ in length: {sorted(lengths)}", help="use None or NaN to fill")
+        raise OdecError.of(
+            "E0507", f"the columns of `{name}` differ in length: {sorted(lengths)}", help="use None or NaN to fill"
+        )
     rows = [tuple(_text(cell) for cell in row) for row in zip(*columns.values(), strict=True)]
     text = "\n".join("\t".join(row) for row in [tuple(columns), *rows])
-    return replace(parse_table("t\n", name, hashlib.sha256(text.encode()).hexdigest()), header=tuple(columns), rows=tuple(rows),
-                   lines=tuple(range(1, len(rows) + 1)))
+    return replace(
+        parse_table("t\n", name, hashlib.sha256(text.encode()).hexdigest()),
+        header=tuple(columns),
+        rows=tuple(rows),
+        lines=tuple(range(1, len(rows) + 1)),
+    )
 
 
 def _text(cell: Any) -> str:
@@ -130,24 +142,32 @@ def _check_header(table: Table, names: Sequence[str], time: str, others: Mapping
     errors = []
     if time not in table.header:
         free = [name for name in table.header if name not in names and name != EXPERIMENT]
-        cure = nearest(time, free) or next((f"did you mean `{name}`?" for name in free if name.lower() in TIME_WORDS), "")
+        cure = nearest(time, free) or next(
+            (f"did you mean `{name}`?" for name in free if name.lower() in TIME_WORDS), ""
+        )
         message = f"`{table.name}` has no time column `{time}`; its columns are {_listed(table.header)}"
         errors.append(Diagnostic("E0502", message, help=f"{cure} Name it with `--time NAME`".strip()))
     for name in table.header:
-        if name in names or name in {time, EXPERIMENT} or (errors and errors[0].code == "E0502" and name.lower() in TIME_WORDS):
+        if (
+            name in names
+            or name in {time, EXPERIMENT}
+            or (errors and errors[0].code == "E0502" and name.lower() in TIME_WORDS)
+        ):
             continue
         if name in others:
             message = f"column `{name}` of `{table.name}` names {others[name]}, which cannot be measured"
-            help = f"to compare it with data write `observe {name}_seen = {name}`, or take the column out"
+            cure = f"to compare it with data write `observe {name}_seen = {name}`, or take the column out"
         else:
             message = f"column `{name}` of `{table.name}` names nothing in the model"
-            help = nearest(name, names) or f"measured may be: {_listed(names)}"
-        errors.append(Diagnostic("E0501", message, help=help))
+            cure = nearest(name, names) or f"measured may be: {_listed(names)}"
+        errors.append(Diagnostic("E0501", message, help=cure))
     if errors:
         raise OdecError(errors)
 
 
-TIME_WORDS = frozenset({"t", "time", "times", "year", "years", "day", "days", "hour", "hours", "date", "zeit", "tempo", "temps"})
+TIME_WORDS = frozenset(
+    {"t", "time", "times", "year", "years", "day", "days", "hour", "hours", "date", "zeit", "tempo", "temps"}
+)
 
 
 def _numbers(table: Table, time: str, columns: list[str]) -> np.ndarray:
@@ -178,7 +198,9 @@ def _cell_error(table: Table, row: int, column: str, cell: str, is_time: bool) -
     if not cell.strip() or cell.casefold() in {"nan", "na"}:
         return Diagnostic("E0503", f"{where}: the time is missing", help="every row needs its time")
     wanted = "a time" if is_time else "a number"
-    return Diagnostic("E0503", f"{where}: `{cell}` is not {wanted}", help="a missing value is an empty cell, `NaN` or `NA`")
+    return Diagnostic(
+        "E0503", f"{where}: `{cell}` is not {wanted}", help="a missing value is an empty cell, `NaN` or `NA`"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

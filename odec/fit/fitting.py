@@ -13,7 +13,7 @@ import numpy as np
 
 import odec
 from odec.diagnostics import Diagnostic, OdecError, nearest
-from odec.fit.data import Data, read_data
+from odec.fit.data import read_data
 from odec.fit.least_squares import CONVERGED, NOT_FINITE, Search, Settings, minimise
 from odec.fit.problem import Problem, check_supported, data_times
 from odec.fit.scale import Scale
@@ -35,7 +35,8 @@ MOST_REFITS = 4
 class Progress(Protocol):
     """Called during a search: `done` of `total` (starts, iterations or epochs) and the least loss so far."""
 
-    def __call__(self, done: int, total: int, best_loss: float) -> None: ...
+    def __call__(self, done: int, total: int, best_loss: float) -> None:
+        """Shows how far the search is."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Estimate:
 class Fit:
     """What a fit found. `loss` is the sum of squares over the `observations` measured cells.
 
-    `counts` and `losses` are those of each column; `seconds` is the whole fit, compilation included. `starts` were tried,
-    `failed` says how many ended without a result and why. `problem` is what was solved, for more questions.
+    `counts` and `losses` are those of each column; `seconds` is the whole fit, compilation included. `starts` were
+    tried, `failed` says how many ended without a result and why. `problem` is what was solved, for more questions.
     """
 
     loss: float
@@ -148,13 +149,16 @@ def fit(
 
     `solver` and `step` are those of the model's `solve` statement where not given; without any step the step is chosen
     so that it does not matter. `start` replaces first guesses; with several `starts` the others are drawn from `seed`.
-    `epochs` and `learning_rate` belong to `method="adam"`. The report is written to the folder `output` (None: nowhere).
+    `epochs` and `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong to
+    `method="adam"`. The report is written to the folder `output` (None: nowhere).
     Raises OdecError for a wrong model, data, start or folder, before any search.
     """
     began = clock.perf_counter()
     if method not in METHODS:
         known = " or ".join(f"`{name}`" for name in METHODS)
-        raise OdecError.of("E0606", f"there is no fit method `{method}`", help=nearest(method, METHODS) or f"choose {known}")
+        raise OdecError.of(
+            "E0606", f"there is no fit method `{method}`", help=nearest(method, METHODS) or f"choose {known}"
+        )
     if starts < 1:
         raise OdecError.of("E0606", f"{starts} starts were asked for", help="at least one start is needed")
     layer, text = _loaded(model)
@@ -162,7 +166,9 @@ def fit(
     folder = _folder(output)
     z = problem.scale.draw(starts, seed)
     if method == "lm":
-        search = minimise(problem.batched(starts), z, problem.scale.box, Settings(floor=problem.floor), _watch(progress, starts))
+        search = minimise(
+            problem.batched(starts), z, problem.scale.box, Settings(floor=problem.floor), _watch(progress, starts)
+        )
     else:
         from odec.fit.adam import adam
 
@@ -170,8 +176,8 @@ def fit(
     if search.reason[search.best] == NOT_FINITE:
         message = not_finite(problem, problem.scale.to_values(z[0]))
         raise OdecError.of("E0605", message, help="start from other values, or narrow the bounds")
-    if accurate:
-        problem, search = _with_enough_steps(problem, search, method)
+    if accurate and method == "lm":
+        problem, search = _with_enough_steps(problem, search)
     found = _fit(problem, search, method, accurate, starts, seed, clock.perf_counter() - began)
     if folder is None:
         return found
@@ -194,7 +200,7 @@ def _loaded(model: Any) -> tuple[Any, str | None]:
 
 
 def _folder(output: str | Path | None) -> Path | None:
-    from odec.fit.files import ready_folder
+    from odec.files import ready_folder
 
     return None if output is None else ready_folder(output)
 
@@ -212,7 +218,9 @@ def _problem(
     """The problem, and whether its step was chosen here (so that it does not matter)."""
     description = layer.description
     measured = [state.name for state in description.states] + [output.name for output in description.outputs]
-    others = {param.name: "a parameter" for param in description.params} | {c.name: "a const" for c in description.consts}
+    others = {param.name: "a parameter" for param in description.params} | {
+        c.name: "a const" for c in description.consts
+    }
     table = read_data(data, measured, time=time, others=others)
     check_supported(layer, table)
     scale = Scale.of(description.params, start)
@@ -232,7 +240,7 @@ def _problem(
     return problem.with_schedule(Schedule.fixed(defaults.start, times, chosen)), True
 
 
-def _with_enough_steps(problem: Problem, search: Search, method: str) -> tuple[Problem, Search]:
+def _with_enough_steps(problem: Problem, search: Search) -> tuple[Problem, Search]:
     """The fit repeated from its estimates with smaller steps until they do not matter there either."""
     for _ in range(MOST_REFITS):
         values = problem.scale.to_values(search.z[search.best])
@@ -255,9 +263,7 @@ def _step_of(problem: Problem) -> float:
     return problem.schedule.longest_step or 1.0
 
 
-def _fit(
-    problem: Problem, search: Search, method: str, accurate: bool, starts: int, seed: int, seconds: float
-) -> Fit:
+def _fit(problem: Problem, search: Search, method: str, accurate: bool, starts: int, seed: int, seconds: float) -> Fit:
     scale, best = problem.scale, search.best
     values = scale.to_values(search.z[best])
     residuals = search.residuals[best]
@@ -311,8 +317,10 @@ def _fit(
 
 
 def _bounds(scale: Scale, values: np.ndarray, gradient: np.ndarray) -> list[str]:
-    """For each parameter "lower", "upper" or "": on the bound to a billionth of its size, where the loss falls beyond it."""
-    room = 1e-9 * np.where(np.isfinite(scale.upper - scale.lower), scale.upper - scale.lower, np.maximum(np.abs(values), 1.0))
+    """For each parameter "lower", "upper" or "": on a bound to a billionth of its size, the loss falling beyond it."""
+    room = 1e-9 * np.where(
+        np.isfinite(scale.upper - scale.lower), scale.upper - scale.lower, np.maximum(np.abs(values), 1.0)
+    )
     names = []
     for i in range(len(values)):
         low = values[i] - scale.lower[i] <= room[i] and (gradient[i] >= 0 or values[i] == scale.lower[i])
@@ -327,7 +335,7 @@ def _losses(problem: Problem, residuals: np.ndarray) -> dict[str, float]:
 
 
 def _failed(search: Search) -> dict[str, int]:
-    """reason → how many starts ended for it without a result."""
+    """reason → how many starts ended for it, short of an optimum."""
     reasons = [str(reason) for reason in search.reason if reason not in CONVERGED]
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
@@ -336,7 +344,13 @@ def _warnings(problem: Problem, search: Search, doubt: Uncertainty, check: StepC
     found = [*problem.data.notes, *problem.scale.hints()]
     found += _far_start(problem)
     if reason not in CONVERGED:
-        found.append(_warning("W0602", f"the search did not converge: {reason}", "start elsewhere, or try several starts: `--starts 20`"))
+        found.append(
+            _warning(
+                "W0602",
+                f"the search did not converge: {reason}",
+                "start elsewhere, or try several starts: `--starts 20`",
+            )
+        )
     if check.too_large:
         found.append(check.warning())
     found += [_warning("W0603", f"not identifiable: {sentence}", "") for sentence in doubt.undetermined]
@@ -350,7 +364,9 @@ def _far_start(problem: Problem) -> list[Diagnostic]:
     if abs(times[0] - start) <= 10 * (times[-1] - times[0]) or len(times) < 2:
         return []
     message = f"the data begin at t = {times[0]:g}, but the model starts at t = {start:g}"
-    return [_warning("W0505", message, f"write `solve from {times[0]:g}` if the initial values belong to the first datum")]
+    return [
+        _warning("W0505", message, f"write `solve from {times[0]:g}` if the initial values belong to the first datum")
+    ]
 
 
 def _other_answers(problem: Problem, search: Search) -> list[Diagnostic]:
@@ -367,7 +383,9 @@ def _other_answers(problem: Problem, search: Search) -> list[Diagnostic]:
     one = found[others[0]]
     listed = ", ".join(f"{name} = {value:.4g}" for name, value in zip(problem.scale.names, one, strict=True))
     message = f"{len(others)} of {len(search.loss)} starts reached the same loss with other values, such as {listed}"
-    return [_warning("W0604", message, "the data do not choose between them; narrow the bounds if you know which is meant")]
+    return [
+        _warning("W0604", message, "the data do not choose between them; narrow the bounds if you know which is meant")
+    ]
 
 
 def _watch(progress: Progress | None, starts: int) -> Any:

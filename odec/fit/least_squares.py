@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-# (points (n, P), which starts (n,)) -> residuals (n, M), Jacobian (n, M, P); NaN or inf where the model cannot be computed.
+# (points (n, P), which starts (n,)) -> residuals (n, M), Jacobian (n, M, P); not finite where there is no value.
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 RUNNING = ""
@@ -22,6 +22,7 @@ REDUCTION = "the loss no longer falls"
 STEP = "the steps became tiny"
 EXACT = "the data are met exactly"
 LIMIT = "the limit of iterations was reached"
+UNFINISHED = "all epochs were run before an optimum was reached"
 NOT_FINITE = "the model gives no finite number at the start"
 # A loss beyond this has overflowed, or is about to: the point counts as one that cannot be computed.
 LARGEST = 1e200
@@ -32,8 +33,8 @@ CONVERGED = frozenset({GRADIENT, REDUCTION, STEP, EXACT})
 class Settings:
     """When to stop. Every test is free of scale: data of 1e-9 end like data of 1.
 
-    `gradient`: cosine between the residuals and any column of the Jacobian. `reduction`: relative fall of the loss, both
-    measured and predicted. `step`: step against position, in search units. `floor`: a loss that is only rounding.
+    `gradient`: cosine between the residuals and any column of the Jacobian. `reduction`: relative fall of the loss,
+    both measured and predicted. `step`: step against position, in search units. `floor`: a loss that is only rounding.
     """
 
     gradient: float = 1e-9
@@ -48,8 +49,8 @@ class Settings:
 class Box:
     """Bounds (P,) of the search coordinates, and a typical size (P,) of each: the unit of the trust region.
 
-    A coordinate that `grows` (P,) is measured by its own size where that is larger (a linear parameter); the others keep
-    their unit (a decade of a parameter on a log scale). A typical size of 0 is unknown: the Jacobian decides it.
+    A coordinate that `grows` (P,) is measured by its own size where that is larger (a linear parameter); the others
+    keep their unit (a decade of a parameter on a log scale). A typical size of 0 is unknown: the Jacobian decides it.
     """
 
     lower: np.ndarray
@@ -177,6 +178,14 @@ def minimise(
     return search
 
 
+def steepest(z: np.ndarray, residuals: np.ndarray, jacobian: np.ndarray, box: Box) -> np.ndarray:
+    """The largest cosine (n,) between the residuals and a column of the Jacobian that is not held by a bound."""
+    gradient = _Model(residuals, jacobian).gradient()
+    size = np.linalg.norm(jacobian, axis=1) * np.sqrt(_loss(residuals))[:, None]
+    cosine = np.divide(np.abs(gradient), size, out=np.zeros_like(gradient), where=size > 0)
+    return np.where(_held(z, gradient, box), 0.0, cosine).max(axis=1, initial=0.0)
+
+
 @dataclass(frozen=True)
 class _Model:
     """‖r + J p‖² near a point, in units of the trust region."""
@@ -214,12 +223,8 @@ def _held(z: np.ndarray, gradient: np.ndarray, box: Box) -> np.ndarray:
 
 def _end_at_stationary(search: Search, rows: np.ndarray, box: Box, settings: Settings) -> np.ndarray:
     """Ends the starts whose gradient vanishes in every free coordinate; says which (n,) of `rows` ended."""
-    jacobian, residuals = search.jacobian[rows], search.residuals[rows]
-    gradient = _Model(residuals, jacobian).gradient()
-    columns = np.linalg.norm(jacobian, axis=1)
-    size = columns * np.sqrt(search.loss[rows])[:, None]
-    cosine = np.divide(np.abs(gradient), size, out=np.zeros_like(gradient), where=size > 0)
-    flat = (np.where(_held(search.z[rows], gradient, box), 0.0, cosine) <= settings.gradient).all(axis=1)
+    cosine = steepest(search.z[rows], search.residuals[rows], search.jacobian[rows], box)
+    flat = cosine <= settings.gradient
     search.reason[rows[flat]] = GRADIENT
     spent = ~flat & (search.iterations[rows] >= settings.iterations)
     search.reason[rows[spent]] = LIMIT
@@ -229,8 +234,8 @@ def _end_at_stationary(search: Search, rows: np.ndarray, box: Box, settings: Set
 def _step_in_box(model: _Model, radius: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The step (n, P) that lowers the model most within the radius (n,) and low ≤ step ≤ high (n, P).
 
-    A coordinate that would cross its bound is set on it and the others are found again, with what is left of the radius;
-    so a wall bends a step, it does not shorten it.
+    A coordinate that would cross its bound is set on it and the others are found again, with what is left of the
+    radius; so a wall bends a step, it does not shorten it.
     """
     gradient = model.gradient()
     fixed = ((low >= 0) & (gradient > 0)) | ((high <= 0) & (gradient < 0)) | (low >= high)
@@ -240,7 +245,9 @@ def _step_in_box(model: _Model, radius: np.ndarray, low: np.ndarray, high: np.nd
         part = model.rows(todo)
         at_wall = np.where(fixed[todo], step[todo], 0.0)
         rest = part.residuals + np.einsum("nmp,np->nm", part.jacobian, at_wall)
-        left = np.sqrt(np.maximum(radius[todo] ** 2 - np.einsum("np,np->n", at_wall, at_wall), (0.1 * radius[todo]) ** 2))
+        left = np.sqrt(
+            np.maximum(radius[todo] ** 2 - np.einsum("np,np->n", at_wall, at_wall), (0.1 * radius[todo]) ** 2)
+        )
         free = _step_in_ball(rest, np.where(fixed[todo][:, None, :], 0.0, part.jacobian), left)
         step[todo] = np.where(fixed[todo], at_wall, free)
         beyond = ~fixed[todo] & ((step[todo] < low[todo]) | (step[todo] > high[todo]))

@@ -120,8 +120,13 @@ def data_times(data: Data) -> np.ndarray:
 
 def check_supported(model: Any, data: Data) -> None:
     """Raises OdecError (E0702) for what the fit cannot do yet."""
+    if len(data.experiments) > 1:
+        listed = ", ".join(f"`{name}`" for name in data.experiments)
+        raise OdecError.of(
+            "E0702",
+            f"the data hold several experiments ({listed}): fitting them together comes with a later release",
+            help="fit one at a time; rows that only repeat a measurement need no `experiment` column",
+        )
     for param in model.description.params:
         if param.shape:
             raise OdecError.of("E0702", f"`{param.name}` is an array: fitting arrays comes with a later release")
-        if param.per_experiment and len(data.experiments) > 1:
-            raise OdecError.of("E0702", f"`{param.name}` is per experiment: that comes with a later release")

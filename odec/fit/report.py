@@ -1,4 +1,4 @@
-"""The folder that a fit leaves behind: report, JSON, fitted model, curve, picture, Keras model. Each file whole or not at all."""
+"""The folder that a fit leaves behind, each file whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odec.diagnostics import OdecError
-from odec.fit.files import write_text, write_whole
+from odec.files import write_text, write_whole
 from odec.fit.fitted import fitted_text
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def write_report(fit: Fit, folder: Path, layer: Any, text: str | None, time: str
     Raises OdecError (E0701) where a file cannot be written.
     """
     write_text(folder / "report.txt", fit.text + "\n")
-    write_text(folder / "fit.json", json.dumps(_finite(report_dict(fit)), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(
+        folder / "fit.json", json.dumps(_finite(report_dict(fit)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
     write_text(folder / "trajectory.csv", _trajectory(fit, time))
     if text is not None:
         write_text(folder / "fitted.ode", fitted_text(fit, text))
@@ -53,9 +56,13 @@ def read_estimates(path: str | Path) -> Estimates:
         params = {str(name): float(value["estimate"]) for name, value in found["parameters"].items()}
         return Estimates(params, str(found["solver"]), float(found["step"]))
     except OSError as error:
-        raise OdecError.of("E0506", f"`{path}` cannot be read: {error.strerror}", help="name a fit's `fit.json`") from None
+        raise OdecError.of(
+            "E0506", f"`{path}` cannot be read: {error.strerror}", help="name a fit's `fit.json`"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise OdecError.of("E0506", f"`{path}` is not the `fit.json` of a fit", help="name the file that `odec fit` wrote") from None
+        raise OdecError.of(
+            "E0506", f"`{path}` is not the `fit.json` of a fit", help="name the file that `odec fit` wrote"
+        ) from None
 
 
 def report_dict(fit: Fit) -> dict[str, Any]:
@@ -106,7 +113,8 @@ def report_text(fit: Fit) -> str:
         "",
         f"loss (sum of squares)  {fit.loss:.6g} over {fit.observations} values",
         f"search                 {_METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
-        f"solver                 {fit.solver}, step {fit.step:g}" + (" (chosen so that it does not matter)" if fit.accurate else ""),
+        f"solver                 {fit.solver}, step {fit.step:g}"
+        + (" (chosen so that it does not matter)" if fit.accurate else ""),
         f"half the step          loss {fit.step_check.finer_loss:.6g}",
         f"starts                 {fit.starts}, failed {sum(fit.failed.values())}, seed {fit.seed}",
         "",
@@ -114,7 +122,10 @@ def report_text(fit: Fit) -> str:
         "",
         *_columns(fit),
     ]
-    lines += _section("at a bound", [f"{p.name} = {p.estimate:g} (its {p.bound} bound)" for p in fit.parameters.values() if p.at_bound])
+    lines += _section(
+        "at a bound",
+        [f"{p.name} = {p.estimate:g} (its {p.bound} bound)" for p in fit.parameters.values() if p.at_bound],
+    )
     lines += _section("not identifiable", list(fit.uncertainty.undetermined))
     lines += _section("failed starts", [f"{count}: {reason}" for reason, count in fit.failed.items()])
     for warning in fit.warnings:
@@ -157,7 +168,9 @@ def _table(fit: Fit) -> list[str]:
     for p in fit.parameters.values():
         bounds = f"[{p.lower:g}, {p.upper:g}]" if math.isfinite(p.lower) or math.isfinite(p.upper) else "-"
         error = "-" if p.standard_error is None else f"{p.standard_error:.3g}"
-        rows.append((p.name, f"{p.estimate:.6g}", error, f"{p.start:g}", bounds + (" log" if p.log else ""), p.description))
+        rows.append(
+            (p.name, f"{p.estimate:.6g}", error, f"{p.start:g}", bounds + (" log" if p.log else ""), p.description)
+        )
     return _aligned(rows)
 
 
@@ -167,7 +180,7 @@ def _columns(fit: Fit) -> list[str]:
     return _aligned(rows)
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -19,7 +19,7 @@ UNBOUNDED_FACTOR = 10.0
 
 @dataclass(frozen=True)
 class Scale:
-    """The parameters in the model's order: names, first guesses, bounds (all linear), and which are searched as log10."""
+    """The parameters in the model's order: names, first guesses, bounds (all linear), and which are sought as log10."""
 
     names: tuple[str, ...]
     start: np.ndarray
@@ -57,6 +57,11 @@ class Scale:
             values = np.where(self.log, 10.0 ** np.where(self.log, z, 0.0), z)
         return np.clip(values, self.lower, self.upper)
 
+    def clipped(self, values: np.ndarray) -> np.ndarray:
+        """Parameter values (…, P) put inside the bounds, and above 0 on a log scale."""
+        above = np.where(self.log, np.maximum(values, np.finfo(float).tiny), values)
+        return np.clip(above, self.lower, self.upper)
+
     def slope(self, values: np.ndarray) -> np.ndarray:
         """d value / d coordinate (…, P): ln(10)·value on a log scale, else 1."""
         return np.where(self.log, values * math.log(10.0), 1.0)
@@ -71,7 +76,7 @@ class Scale:
         return Box(lower, upper, np.where(self.log, 1.0, np.abs(self.start)), ~self.log)
 
     def units(self, values: np.ndarray) -> np.ndarray:
-        """A change (P,) of each parameter, linear, that would count as large: its own size, or its first guess's, or 1."""
+        """A change (P,) of each parameter that would count as large: its own size, or its first guess's, or 1."""
         size = np.maximum(np.abs(values), np.abs(self.start))
         return np.where(size > 0, size, 1.0)
 
@@ -83,7 +88,11 @@ class Scale:
         """
         generator = np.random.default_rng(seed)
         others = count - 1
-        strata = np.stack([generator.permutation(others) for _ in self.names], axis=1) if self.names else np.zeros((others, 0))
+        strata = (
+            np.stack([generator.permutation(others) for _ in self.names], axis=1)
+            if self.names
+            else np.zeros((others, 0))
+        )
         share = (strata + generator.random(strata.shape)) / max(others, 1)
         box = self.box
         low, high = self._drawing_range()
@@ -105,21 +114,25 @@ class Scale:
         for name, lower, upper, log in zip(self.names, self.lower, self.upper, self.log, strict=True):
             if not log and lower > 0 and math.isfinite(upper) and upper / lower > LOG_SPAN:
                 message = f"the bounds of `{name}` span more than three decades, but it is searched on a linear scale"
-                help = f"write `log` behind its bounds: `param {name} = … in [{lower:g}, {upper:g}] log`"
-                found.append(Diagnostic("W0504", message, help=help, severity="warning"))
+                cure = f"write `log` behind its bounds: `param {name} = … in [{lower:g}, {upper:g}] log`"
+                found.append(Diagnostic("W0504", message, help=cure, severity="warning"))
         return found
 
 
 def _unknown(name: str, names: Sequence[str]) -> Diagnostic:
-    help = nearest(name, names) or "the parameters are " + ", ".join(f"`{known}`" for known in names)
-    return Diagnostic("E0505", f"a start is given for `{name}`, which is no parameter of the model", help=help)
+    cure = nearest(name, names) or "the parameters are " + ", ".join(f"`{known}`" for known in names)
+    return Diagnostic("E0505", f"a start is given for `{name}`, which is no parameter of the model", help=cure)
 
 
 def _outside(param: Param, value: float) -> Diagnostic | None:
     lower, upper = param.lower, param.upper
     if param.log and not value > 0:
-        return Diagnostic("E0505", f"`{param.name}` is searched on a log scale and cannot start at {value:g}", help="start above 0")
+        return Diagnostic(
+            "E0505", f"`{param.name}` is searched on a log scale and cannot start at {value:g}", help="start above 0"
+        )
     if not (math.isfinite(value) and lower <= value <= upper):
-        help = "start inside, or widen the bounds in the model"
-        return Diagnostic("E0505", f"`{param.name}` starts at {value:g}, outside its bounds [{lower:g}, {upper:g}]", help=help)
+        cure = "start inside, or widen the bounds in the model"
+        return Diagnostic(
+            "E0505", f"`{param.name}` starts at {value:g}, outside its bounds [{lower:g}, {upper:g}]", help=cure
+        )
     return None

@@ -51,7 +51,9 @@ def not_finite(problem: Problem, values: np.ndarray) -> str:
     if not len(where):
         return f"the model cannot be computed at {given}"
     time, column = where[np.argmin(np.abs(times[where[:, 0]] - problem.schedule.start))]
-    return f"the model cannot be computed at {given}: `{problem.data.names[column]}` is not finite at t = {times[time]:g}"
+    return (
+        f"the model cannot be computed at {given}: `{problem.data.names[column]}` is not finite at t = {times[time]:g}"
+    )
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class StepCheck:
             f"with step {self.step / 2:g} the loss at the fitted parameters {verb} from {_short(self.loss)} to "
             f"{_short(self.finer_loss)}: the step is too large"
         )
-        help = "the estimates absorb the error of the step; fit with a smaller one, or with a method of higher order"
-        return Diagnostic("W0601", message, help=help, severity="warning")
+        cure = "the estimates absorb the error of the step; fit with a smaller one, or with a method of higher order"
+        return Diagnostic("W0601", message, help=cure, severity="warning")
 
 
 def checked_step(problem: Problem, values: np.ndarray, step: float) -> StepCheck:

@@ -1,7 +1,7 @@
 """A text file of numbers, read without guessing: what stands in each cell, and the line it stands in.
 
-The cells are split with `csv` rather than with `pandas.read_csv`, which fills short rows, takes the first cell of a long
-row for an index, and forgets the line; each of these would let `3,0` pass for two columns.
+The cells are split with `csv` rather than with `pandas.read_csv`, which fills short rows, takes the first cell of a
+long row for an index, and forgets the line; each of these would let `3,0` pass for two columns.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def parse_table(text: str, name: str, digest: str = "") -> Table:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     numbered = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if not numbered:
-        raise OdecError.of("E0506", f"`{name}` is empty", help="it needs a header line such as `t,x` and rows of numbers")
+        raise OdecError.of(
+            "E0506", f"`{name}` is empty", help="it needs a header line such as `t,x` and rows of numbers"
+        )
     separator = _separator(numbered[0][1])
     parsed = [(line, _cells(text, separator)) for line, text in numbered]
     header, notes = _header(parsed[0][1], [cells for _, cells in parsed[1:]], name)
@@ -98,12 +100,16 @@ def _bytes_of(path: Path) -> bytes:
         if path.is_dir():
             raise OdecError.of("E0506", f"`{path}` is a folder, not a table", help="name a file, such as `data.csv`")
         if path.stat().st_size > LARGEST_TABLE:
-            raise OdecError.of("E0506", f"`{path}` is larger than {LARGEST_TABLE // 2**20} MiB", help="is this a table?")
+            raise OdecError.of(
+                "E0506", f"`{path}` is larger than {LARGEST_TABLE // 2**20} MiB", help="is this a table?"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise OdecError.of("E0506", f"there is no file `{path}`", help="check the name and the folder") from None
     except OSError as error:
-        raise OdecError.of("E0506", f"`{path}` cannot be read: {error.strerror}", help="check the permissions") from None
+        raise OdecError.of(
+            "E0506", f"`{path}` cannot be read: {error.strerror}", help="check the permissions"
+        ) from None
 
 
 def _decoded(data: bytes, path: Path) -> str:
@@ -126,7 +132,7 @@ def _decoded(data: bytes, path: Path) -> str:
 
 
 def _separator(header: str) -> str:
-    """The one of tab, semicolon, comma that splits the header (outside quotes) into most names; blanks where none does."""
+    """The one of tab, semicolon, comma that splits the header, outside quotes, into most names; else blanks."""
     bare = re.sub(r'"[^"]*"', "", header)
     counts = {separator: bare.count(separator) for separator in SEPARATORS}
     best = max(counts, key=lambda separator: counts[separator])
@@ -149,19 +155,27 @@ def _header(cells: list[str], rows: list[list[str]], name: str) -> tuple[list[st
     header = [unicodedata.normalize("NFKC", cell) for cell in cells]
     notes: list[Diagnostic] = []
     if all(NUMBER.fullmatch(cell) for cell in header if cell):
-        raise OdecError.of("E0502", f"the first line of `{name}` holds numbers, not names", help="begin with a line such as `t,x`")
+        raise OdecError.of(
+            "E0502", f"the first line of `{name}` holds numbers, not names", help="begin with a line such as `t,x`"
+        )
     for place, column in enumerate(header):
         if column or all(place >= len(row) or not row[place] for row in rows):
             continue
         counting = [str(i) for i in range(len(rows))]
         if place == 0 and [row[0] for row in rows if row] == counting:
-            notes.append(_warning("W0503", f"the first column of `{name}` has no name and only counts the rows: left out"))
+            notes.append(
+                _warning("W0503", f"the first column of `{name}` has no name and only counts the rows: left out")
+            )
         else:
-            raise OdecError.of("E0507", f"column {place + 1} of `{name}` has no name", help="give it one in the first line")
+            raise OdecError.of(
+                "E0507", f"column {place + 1} of `{name}` has no name", help="give it one in the first line"
+            )
     twice = sorted({column for column in header if column and header.count(column) > 1})
     if twice:
         names = ", ".join(f"`{column}`" for column in twice)
-        raise OdecError.of("E0507", f"`{name}` has more than one column {names}", help="replicates are rows, not columns")
+        raise OdecError.of(
+            "E0507", f"`{name}` has more than one column {names}", help="replicates are rows, not columns"
+        )
     return header, notes
 
 
@@ -172,10 +186,12 @@ def _check_widths(rows: list[tuple[int, list[str]]], width: int, name: str, sepa
         if len(cells) == width:
             continue
         count = f"{len(cells)} cell{'s' if len(cells) != 1 else ''}"
-        help = "an empty cell still needs its separator"
+        cure = "an empty cell still needs its separator"
         if separator == "," and len(cells) > width:
-            help = "are its numbers written with a decimal comma? Then separate the columns with `;`"
-        raise OdecError.of("E0507", f"line {line} of `{name}` has {count}, but the header names {width} columns", help=help)
+            cure = "are its numbers written with a decimal comma? Then separate the columns with `;`"
+        raise OdecError.of(
+            "E0507", f"line {line} of `{name}` has {count}, but the header names {width} columns", help=cure
+        )
 
 
 def _comma_note(name: str, separator: str, rows: list[tuple[int, list[str]]]) -> Diagnostic:
@@ -191,7 +207,9 @@ def _comma_note(name: str, separator: str, rows: list[tuple[int, list[str]]]) ->
     example = next(cell for _, cells in rows for cell in cells if DECIMAL_COMMA.fullmatch(cell))
     between = SEPARATORS.get(separator, "blank")
     meant = example.replace(",", ".")
-    return _warning("W0501", f"`{name}` is read with decimal commas (`{example}` is {meant}); columns are separated by a {between}")
+    return _warning(
+        "W0501", f"`{name}` is read with decimal commas (`{example}` is {meant}); columns are separated by a {between}"
+    )
 
 
 def _warning(code: str, message: str) -> Diagnostic:

@@ -49,7 +49,8 @@ def uncertainty(
 
     A parameter has no effect when a change by its unit, `units` (P,), moves the data, of norm `size`, by only rounding.
 
-    >>> u = uncertainty(np.array([1.0, -1.0]), np.array([[1.0, 1.0], [2.0, 2.0]]), np.ones(2), ("a", "b"), np.zeros(2, bool))
+    >>> J = np.array([[1.0, 1.0], [2.0, 2.0]])
+    >>> u = uncertainty(np.array([1.0, -1.0]), J, np.ones(2), ("a", "b"), np.zeros(2, bool))
     >>> u.rank, u.undetermined
     (1, ('a and b: only a + b is determined',))
     """
@@ -74,7 +75,7 @@ def uncertainty(
     directions = _sparse(right[rank:] / columns[live]) if rank < len(live) else np.zeros((0, len(live)))
     sentences = [f"{names[i]}: no effect on the data" for i in np.flatnonzero(dead)]
     sentences += [_sentence(direction, estimates[live], [names[i] for i in live]) for direction in directions]
-    without = tuple(names[i] for i in sorted({*np.flatnonzero(dead), *live[loose]}))
+    without = tuple(names[i] for i in sorted({*np.flatnonzero(dead).tolist(), *live[loose].tolist()}))
     return Uncertainty(errors, correlations, variance, rank, int((~fixed).sum()), tuple(sentences), without)
 
 
@@ -94,7 +95,7 @@ def _sparse(directions: np.ndarray) -> np.ndarray:
     basis /= np.abs(basis).max(axis=1, keepdims=True)
     for row in range(len(basis)):
         rest = np.abs(basis[row:])
-        i, column = np.unravel_index(np.argmax(rest), rest.shape)
+        i, column = divmod(int(np.argmax(rest)), rest.shape[1])
         basis[[row, row + i]] = basis[[row + i, row]]
         basis[row] /= basis[row, column]
         for other in range(len(basis)):
@@ -105,7 +106,7 @@ def _sparse(directions: np.ndarray) -> np.ndarray:
 
 
 def _sentence(direction: np.ndarray, estimates: np.ndarray, names: list[str]) -> str:
-    """A null direction in words: as a sum or difference where the slopes are ±1, as a product or ratio where those of the logarithms are."""
+    """A null direction in words: a sum or difference where slopes are ±1, a product or ratio where those of logs are."""
     involved = np.flatnonzero(direction)
     chosen = [names[i] for i in involved]
     if len(involved) == 1:

@@ -11,17 +11,21 @@ from odec.diagnostics import OdecError
 
 
 def ready_folder(path: str | Path) -> Path:
-    """The folder, made where it is missing and tried with a file. Raises OdecError (E0701) where nothing can be written."""
+    """The folder, made where it is missing and tried with a file. Raises OdecError (E0701) where it refuses."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".odec-"):
             pass
     except FileExistsError:
-        raise OdecError.of("E0701", f"`{folder}` is a file, not a folder", help="name another folder with `-o`") from None
+        raise OdecError.of(
+            "E0701", f"`{folder}` is a file, not a folder", help="name another folder with `-o`"
+        ) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OdecError.of("E0701", f"nothing can be written to `{folder}`: {reason}", help="name another folder with `-o`") from None
+        raise OdecError.of(
+            "E0701", f"nothing can be written to `{folder}`: {reason}", help="name another folder with `-o`"
+        ) from None
     return folder
 
 
@@ -34,9 +38,11 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
         write(beside)
-        os.replace(beside, path)
+        beside.replace(path)
     except OSError as error:
-        raise OdecError.of("E0701", f"`{path}` cannot be written: {error.strerror or error}", help="choose another place") from None
+        raise OdecError.of(
+            "E0701", f"`{path}` cannot be written: {error.strerror or error}", help="choose another place"
+        ) from None
     finally:
         beside.unlink(missing_ok=True)
 

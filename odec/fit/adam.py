@@ -1,0 +1,93 @@
+"""`--method adam`: gradient descent as the article did it, with its chunks of epochs compiled.
+
+Without a learning rate it steps in the search's own units (decades of a `log` parameter, shares of another's first
+guess); a learning rate is one of the values themselves, as the article's 1e-4. The default search,
+Levenberg-Marquardt, needs a hundredth of the work: Adam is here for comparison, and for teaching.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from odec.diagnostics import OdecError
+from odec.fit.least_squares import GRADIENT, LARGEST, NOT_FINITE, UNFINISHED, Search, steepest
+from odec.fit.problem import Problem
+from odec.fit.scale import Scale
+from odec.runtime.descent import Descent, State, prepared
+
+if TYPE_CHECKING:
+    from odec.fit.fitting import Progress
+
+SEARCH_RATE = 0.02
+CHUNKS = 20
+# The cosine between residuals and Jacobian below which an end counts as an optimum.
+FLAT = 1e-3
+
+
+def adam(
+    problem: Problem, z: np.ndarray, *, epochs: int, learning_rate: float | None, progress: Progress | None = None
+) -> Search:
+    """Runs `epochs` of Adam from each start `z` (S, P, search coordinates); each start ends at the best point it saw.
+
+    Raises OdecError (E0606) for a number of epochs or a rate that is not positive.
+    """
+    if epochs < 1 or (learning_rate is not None and not learning_rate > 0):
+        raise OdecError.of(
+            "E0606", f"adam cannot run {epochs} epochs at rate {learning_rate}", help="both must be positive"
+        )
+    scale, linear = problem.scale, learning_rate is not None
+    values = scale.to_values(z)
+    program, others, given = prepared(
+        problem.model, problem.solver, values, problem.consts, problem.initial, problem.data.names
+    )
+    log, unit, lower, upper = _coordinates(scale, linear)
+    times, columns, measured = problem.cells
+    descent = Descent(
+        program=program,
+        schedule=problem.schedule,
+        cells=times * len(problem.data.names) + columns,
+        measured=measured,
+        log=log,
+        unit=unit,
+        lower=lower,
+        upper=upper,
+        learning_rate=learning_rate if learning_rate is not None else SEARCH_RATE,
+        epochs=epochs,
+        floor=max(problem.floor, np.finfo(float).tiny),
+    )
+    state = State.at(((values if linear else z) / unit).T)
+    run = descent.compiled()
+    done, chunk = 0, -(-epochs // CHUNKS)
+    while done < epochs:
+        count = min(chunk, epochs - done)
+        state = run(state, done, count, others, given)
+        done += count
+        if progress is not None:
+            progress(done, epochs, float(np.min(state.best_loss)))
+    ends = np.asarray(state.best_z).T * unit
+    return _search(problem, scale.to_search(scale.clipped(ends)) if linear else ends, epochs)
+
+
+def _coordinates(scale: Scale, linear: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Which coordinates are log10, their unit, and their bounds: the values, or the search's in its units."""
+    if linear:
+        return np.zeros_like(scale.log), np.ones(len(scale.names)), scale.lower, scale.upper
+    unit = np.where(scale.log | (scale.start == 0), 1.0, np.abs(scale.start))
+    box = scale.box
+    return scale.log, unit, box.lower / unit, box.upper / unit
+
+
+def _search(problem: Problem, z: np.ndarray, epochs: int) -> Search:
+    """The ends of all starts in the form that the report reads."""
+    residuals, jacobian = problem.evaluate(z, np.arange(len(z)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss = np.sum(residuals**2, axis=1)
+    good = (loss < LARGEST) & np.isfinite(jacobian).all(axis=(1, 2))
+    reason = np.where(good, UNFINISHED, NOT_FINITE).astype(object)
+    loss = np.where(good, loss, np.inf)
+    cosine = np.where(good, steepest(z, residuals, jacobian, problem.scale.box), np.inf)
+    reason[cosine <= FLAT] = GRADIENT
+    counted = np.full(len(z), epochs)
+    return Search(z, residuals, jacobian, loss, np.ones(len(z)), counted, counted + 1, reason)
