@@ -1,20 +1,17 @@
-"""What the tests share: the reference numbers beside the checkout, compiled layers, and silence from TensorFlow."""
+"""What the tests share: the reference numbers beside the checkout, and compiled layers."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Before anything imports TensorFlow, here and in every process that a test starts.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# So that every test can import `reference` and `agreement`.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @cache

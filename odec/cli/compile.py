@@ -23,13 +23,14 @@ def command(model: str, output: str | None, name: str | None) -> None:
     path = Path(output) if output is not None else Path(model).with_suffix(".py")
     if output != "-" and os.path.realpath(path) == os.path.realpath(model):
         raise click.UsageError(f"the module would overwrite the model `{model}`; name another file with -o")
-    from odec import compiler
+    from odec.compiler import compile_source
+    from odec.files import write_text
     from odec.source import Source
 
-    compiled = compiler.compile_source(Source.from_file(model), name=name)
+    compiled = compile_source(Source.from_file(model), name=name)
     if output == "-":
         click.echo(compiled.text, nl=False)
     else:
-        compiler.write_text(path, compiled.text)
+        write_text(path, compiled.text)
         click.echo(f"wrote {path}", err=True)
     warn(compiled.warnings)

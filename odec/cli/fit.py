@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, Assigned, values_by_name
+from odec.cli.layers import layer_class
 from odec.cli.printing import print_json, warn
 from odec.cli.progress import bar
 
@@ -30,6 +31,7 @@ def command(
 ) -> None:
     """Fit the params of MODEL to DATA, a CSV file with a time column and columns named like states or outputs."""
     start = values_by_name(sets, "--set")
+    layer_class(model)  # `fit` finds it loaded, and writes the estimates into the text of the file
     from odec.fit.fitting import fit
 
     given = {name: value for name, value in options.items() if value is not None}

@@ -18,7 +18,7 @@ def command(ctx: click.Context, models: tuple[str, ...], write: bool, check: boo
     """Print each of MODELS in the house layout. No meaning changes and comments survive."""
     if write and check:
         raise click.UsageError("--write and --check do not go together")
-    from odec.compiler import write_text
+    from odec.files import write_text
     from odec.source import Source
     from odec.syntax.format import format_text
 

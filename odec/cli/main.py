@@ -18,11 +18,6 @@ INTERRUPTED = 130
 # In the order of use, which `odec --help` keeps. `odec NAME` is the object `command` of `odec.cli.NAME`.
 COMMANDS = ("compile", "check", "show", "explain", "solve", "fit", "fmt")
 
-# TensorFlow speaks on stderr when it starts. The first hushes all but one line; that line ("oneDNN custom operations
-# are on") knows no other switch than the operations themselves, which our compiled loops do not use. What the user set
-# stays.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
-
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
@@ -47,8 +42,6 @@ def odec() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `odec ARGUMENTS`. Every error becomes a message on stderr here, and nowhere else."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     try:
         code = odec.main(args=arguments, prog_name="odec", standalone_mode=False)
         sys.stdout.flush()

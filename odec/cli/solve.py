@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, NUMBERS, Assigned, values_by_name
+from odec.cli.layers import layer_class
 from odec.cli.printing import print_csv, print_json, warn
 
 if TYPE_CHECKING:
@@ -67,10 +68,9 @@ def command(
 ) -> None:
     """Solve MODEL from its start to --to. What is not said here comes from the model's own `solve` statement."""
     params, init = values_by_name(sets, "--set"), values_by_name(inits, "--init")
-    from odec.loading import load_model
+    layer = layer_class(model)
     from odec.solution import solve
 
-    layer = load_model(model)
     if fitted is not None:
         from odec.fit.report import read_estimates
 

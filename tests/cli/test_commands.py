@@ -187,3 +187,13 @@ def test_tensorflow_keeps_silent(odec_process: Any, decay: Path) -> None:
     result = odec_process("solve", decay, "--to", "0.1")
     assert result.code == 0, result.err
     assert result.err == ""
+
+
+def test_a_run_says_what_the_model_is_warned_of(odec: Any, tmp_path: Path) -> None:
+    model = tmp_path / "m.ode"
+    model.write_text("param k = 1\nparam idle = 3\nstate x = 1\ndx = -k*x\n", encoding="utf-8")
+    result = odec("solve", model, "--to", "1", "--every", "1")
+    assert result.code == 0
+    assert "warning[W0401]" in result.err
+    assert "idle" in result.err
+    assert len(rows(result.out)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import click
 import pytest
 
 from odec.cli import main as cli
+from odec.cli.layers import start_up_hushed
 from odec.diagnostics import OdecError
 
 MODEL = "param k = 0.5 in [0, 2]\nstate x = 3\ndx = -k*x\nsolve to 4, step 0.1, method rk4\n"
@@ -208,3 +210,26 @@ def test_the_help_page_of_solve_lists_the_methods(odec_process: Callable[..., An
     for name, method in METHODS.items():
         assert f"  {name} " in page
         assert method.description.split()[0] in page
+
+
+def test_what_is_said_while_loading_is_kept_back_and_shown_where_loading_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    with start_up_hushed():
+        os.write(2, b"chatter\n")
+    assert capfd.readouterr().err == ""
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    with pytest.raises(ImportError), start_up_hushed():
+        os.write(2, b"the reason\n")
+        raise ImportError
+    assert capfd.readouterr().err == "the reason\n"
+
+
+def test_who_sets_the_log_level_hears_everything(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    with start_up_hushed():
+        os.write(2, b"chatter\n")
+    assert capfd.readouterr().err == "chatter\n"

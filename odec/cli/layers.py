@@ -1,0 +1,66 @@
+"""From a model file to its layer class, with what the user should hear and without what TensorFlow says of itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from odec.cli.printing import warn
+from odec.diagnostics import OdecError
+
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def layer_class(model: str) -> Any:
+    """The class for a model file or a generated module; the model's warnings go to stderr. Raises OdecError."""
+    from odec import compiler
+    from odec.loading import load_model
+    from odec.source import Source
+
+    if Path(model).suffix != ".py":
+        warn(compiler.check(Source.from_file(model))[1])
+    with start_up_hushed():
+        return load_model(model)
+
+
+@contextmanager
+def start_up_hushed() -> Iterator[None]:
+    """Keeps back what is said on stderr while TensorFlow is loaded, and shows it only where loading fails.
+
+    Its log level alone does not do: some lines are written before it is read. Who sets the level hears everything.
+    """
+    if LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[LOG_LEVEL] = "3"
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as said, _descriptor(2) as stderr:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except OdecError:
+            raise
+        except BaseException:
+            os.dup2(stderr, 2)
+            said.seek(0)
+            with os.fdopen(os.dup(2), "wb") as out:
+                shutil.copyfileobj(said, out)
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+
+
+@contextmanager
+def _descriptor(number: int) -> Iterator[int]:
+    copy = os.dup(number)
+    try:
+        yield copy
+    finally:
+        os.close(copy)
