@@ -106,7 +106,7 @@ class Layer(keras.layers.Layer):
         self._guesses = {param.name: self._guess(param) for param in description.params}
         numbers = self.constants(dict(self._asked["consts"]))
         self._numbers = tuple((const.name, float(numbers[const.name])) for const in description.consts)
-        self._eager_run = _cached(self._program)
+        self._compiled = _cached(self._program)
 
     def parameters(self) -> dict[str, float]:
         """Each param with its present value."""
@@ -167,8 +167,8 @@ class Layer(keras.layers.Layer):
         per_row = [ops.reshape(ops.cast(params[name], dtype), (-1,)) for name in rows]
         array = ops.stack(per_row) if rows else ops.zeros((0, 1), dtype)
         arguments = (inputs, ops.cast(vector, dtype), array)
-        if loops.runs_eagerly():
-            return self._eager_run(shared, rows)(*arguments)
+        if loops.compiles():
+            return self._compiled(shared, rows)(*arguments)
         return self._program(shared, rows)(*arguments)
 
     def compute_output_shape(self, inputs_shape: Shape, params_shape: Mapping[str, Shape] | None = None) -> Shape:

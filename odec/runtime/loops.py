@@ -9,7 +9,9 @@ Another backend needs its own branch of each public function below, and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -42,9 +44,26 @@ def compiled(
     return tf.function(partial(function), jit_compile=True, input_signature=signature, autograph=False)
 
 
-def runs_eagerly() -> bool:
-    """Whether operations run one by one now, so that a loop has to be compiled by whoever calls it."""
-    return bool(tf.executing_eagerly())
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+def compiles() -> bool:
+    """Whether a layer compiles its loop by itself: always, but inside `plain_graph`.
+
+    Run one by one, 1,000 steps would take seconds; in a graph that is not compiled, as Keras makes on a machine without
+    a GPU (`jit_compile="auto"`), 14 ms instead of 0.2. Inside a compiled graph it makes no difference.
+    """
+    return not _plain.get()
+
+
+@contextmanager
+def plain_graph() -> Iterator[None]:
+    """Layers traced inside write their loop as ordinary graph operations, for exports to what knows no XLA."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
 
 
 def repeat(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:

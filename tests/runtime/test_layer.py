@@ -9,7 +9,7 @@ from keras.src.backend.common import global_state
 from lotka_volterra import LotkaVolterra
 from small import Clearance, Counter, Decay, Forced, Nameless
 
-from odec.runtime import simulate
+from odec.runtime import loops, simulate
 from odec.runtime.schedule import Schedule
 
 # x and y at t = 1, 10, 20: case K01.
@@ -173,6 +173,12 @@ def test_gradient_of_single_and_nested_loops(options):
     gradient = [float(g) for g in tape.gradient(loss, layer.weights)]
     _, jacobian = layer.sensitivities()
     np.testing.assert_allclose(gradient, np.einsum("btc,btcp->p", weigh, jacobian), rtol=1e-10)
+
+
+def test_a_plain_graph_gives_the_same(fine):
+    with loops.plain_graph():
+        plain = tf.function(fine)(tf.zeros((1, 0), tf.float64))
+    np.testing.assert_allclose(plain, fine(NONE), rtol=1e-13)
 
 
 def _rates_after_descent(x, y, rate, epochs):
