@@ -99,8 +99,8 @@ class Schedule:
 
     @property
     def longest_step(self) -> float:
-        """The length of the longest step, 0 for a run without steps."""
-        return float(np.abs(self.steps).max(initial=0.0))
+        """The length of the longest step to 12 digits (it is a difference of two times), 0 for a run without steps."""
+        return float(f"{np.abs(self.steps).max(initial=0.0):.12g}")
 
 
 def _check_times(start: float, asked: np.ndarray) -> None:
