@@ -55,6 +55,7 @@ def start_up_hushed() -> Iterator[None]:
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
+            os.environ.pop(LOG_LEVEL, None)  # it is read once; processes that we start have their own
 
 
 @contextmanager
