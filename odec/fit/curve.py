@@ -11,8 +11,7 @@ from odec.solution import Solution
 
 # At least this many intervals, of a round length.
 POINTS = 300
-MOST_  # At least this many intervals, of a round length.
-POINTS = 3000
+MOST_POINTS = 4000
 
 
 def curve(problem: Problem, values: np.ndarray, accurate: bool) -> Solution:

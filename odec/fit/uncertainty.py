@@ -106,7 +106,7 @@ def _sparse(directions: np.ndarray) -> np.ndarray:
 
 
 def _sentence(direction: np.ndarray, estimates: np.ndarray, names: list[str]) -> str:
-    """A null direction in words: a sum or difference where slopes are ±1, a product or ratio where those of logs are."""
+    """A null direction in words: a sum or difference where slopes are ±1, a product or ratio where logs' are."""
     involved = np.flatnonzero(direction)
     chosen = [names[i] for i in involved]
     if len(involved) == 1:
