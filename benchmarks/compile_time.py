@@ -2,10 +2,10 @@
 
     python benchmarks/compile_time.py [--rounds N] [--largest N]
 
-Compared with what cannot be avoided (`import sympy`, the bare interpreter), in turns, each in a fresh process with a warm
-file cache. The growing models are chains: equation n reads equation n-1. The table holds the states' chain, whose Jacobian
-has two entries a row, and the intermediates' chain, where each line builds on the one before and the last is the only
-equation: the longest expression that a text of that length can make.
+Compared with what cannot be avoided (`import sympy`, the bare interpreter), in turns, each in a fresh process with a
+warm file cache. The growing models are chains: a chain of states, whose equation n reads state n-1 (a Jacobian of two
+entries a row), and a chain of intermediates, where each line builds on the one before and the last is the only equation
+(the deepest formula that a text of that length can make).
 """
 
 from __future__ import annotations
@@ -50,14 +50,16 @@ def starts(folder: Path, rounds: int) -> str:
         "odec compile (competition)": [*ODEC, "compile", example, "-o", str(folder / "competition.py")],
     }
     runs = alternated(commands, rounds)
-    bare, sympy, help, compile = (
+    bare, sympy, asked, compiled = (
         runs[name].seconds.median
         for name in ("python -c pass", "python -c 'import sympy'", "odec --help", "odec compile (competition)")
     )
     bars = {
-        "odec --help": _bar(f"{duration(help - bare)} of its own", help - bare < HELP_SECONDS, f"< {HELP_SECONDS:g} s"),
+        "odec --help": _bar(
+            f"{duration(asked - bare)} of its own", asked - bare < HELP_SECONDS, f"< {HELP_SECONDS:g} s"
+        ),
         "odec compile (competition)": _bar(
-            f"{times(compile / sympy)} import sympy", compile < COMPILE_RATIO * sympy, f"< {COMPILE_RATIO:g}×"
+            f"{times(compiled / sympy)} import sympy", compiled < COMPILE_RATIO * sympy, f"< {COMPILE_RATIO:g}×"
         ),
     }
     rows = [[name, str(one.seconds), one.megabytes, bars.get(name, "")] for name, one in runs.items()]
@@ -83,7 +85,7 @@ def growth(folder: Path, sizes: tuple[int, ...]) -> str:
             rows.append([kind, f"{size:,}", str(runs.seconds), runs.megabytes, exponent, f"{lines:,}", bar])
             before = runs
     header = ["chain of", "equations", "seconds", "peak memory", "exponent", "lines written", "bar"]
-    note = "The exponent is log10 of the seconds' growth from the row above; linear growth, with its fixed start, stays below 1."
+    note = "The exponent is log10 of the growth of the seconds from the row above: at most 1 where growth is linear."
     return f"Chains, whole `odec compile` processes, median of 3 (1 for 10,000):\n\n{table(header, rows)}\n\n{note}"
 
 

@@ -1,4 +1,4 @@
-"""Seconds that can be compared: the candidates take turns, so that a slow minute of the machine falls on all of them."""
+"""Seconds that can be compared: the candidates take turns, so that a slow minute of the machine falls on all."""
 
 from __future__ import annotations
 

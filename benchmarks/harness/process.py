@@ -1,4 +1,4 @@
-"""A command as a whole process: its seconds from start to end, and its peak memory as the operating system counts it."""
+"""A command as a whole process: seconds from start to end, peak memory as the operating system counts it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def alternated(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, 
 
 
 def run(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds and peak bytes of one run. CalledProcessError, with what it said, when it fails.
+    """Seconds and peak bytes of one run. SystemExit, with what it said, when it fails.
 
     A child inherits its parent's peak until it starts its own program, so the caller should stay small.
     """
@@ -57,7 +57,7 @@ def run(command: Sequence[str]) -> tuple[float, float]:
     seconds = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, stderr=said.decode())
+        raise SystemExit(f"{' '.join(command)}\nended with {process.returncode} and said:\n{said.decode()}")
     return seconds, usage.ru_maxrss * RSS_UNIT
 
 
