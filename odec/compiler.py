@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import os
 import re
 import sys
@@ -103,7 +104,7 @@ def class_name(text: str) -> str:
     elif stem == "model" and path.exists():
         stem = Path.cwd().name
     name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", stem) if part)
-    if not name.isidentifier():
+    if not name.isidentifier() or keyword.iskeyword(name):
         name = f"Model{name}" if f"Model{name}".isidentifier() else "Model"
     return name
 

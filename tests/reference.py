@@ -144,7 +144,12 @@ class Reference:
         equations = {s.target.name: (s.target.order, s.value) for s in statements if isinstance(s, tree.Equation)}
         assigned = {s.name.name: s.value for s in statements if isinstance(s, tree.Assignment)}
         known = {name for name in self.starts if "'" not in name} | set(equations)
-        others = {*self.params, *self.consts, *assigned, *(s.name.name for s in statements if isinstance(s, tree.Observe) and s.value)}
+        others = {
+            *self.params,
+            *self.consts,
+            *assigned,
+            *(s.name.name for s in statements if isinstance(s, tree.Observe) and s.value),
+        }
         used = _used(file)
         for name in assigned:
             evident = name[1:] in used and name[1:] not in others and name not in used

@@ -264,7 +264,7 @@ class Functions:
         lines = []
         for step in steps:
             if step.definition is None:
-                printer.names[step.name] = names.fresh(f"w{int(str(step.name.value)) + 1}")
+                printer.names[step.name] = names.fresh(f"w{step.name.value}")
             elif step.name.role.endswith("direction"):
                 printer.names[step.name] = names.fresh(f"{self.identifiers[step.definition.name]}_dot")
             elif comments:

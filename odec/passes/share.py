@@ -51,6 +51,7 @@ class _Writer:
         self.results = results
         self.intermediates = intermediates
         self.steps: list[Step] = []
+        self.count = 0
         self.written: dict[Expression, Expression] = {}
         # For each written form: operations, and how deep its brackets are.
         self.size: dict[Expression, tuple[int, int]] = {}
@@ -137,7 +138,8 @@ class _Writer:
     def _named(self, form: Expression) -> Expression:
         if form.head in ("number", "symbol"):
             return form
-        name = symbol(str(len(self.steps)), "shared")
+        self.count += 1
+        name = symbol(str(self.count), "shared")
         self.steps.append(Step(name, form))
         return name
 

@@ -64,7 +64,7 @@ ceil = _elementary("ceil", ops.ceil, np.ceil)
 sign = _elementary("sign", ops.sign, np.sign)
 absolute = _elementary("absolute", ops.abs, np.abs)
 erf = _elementary("erf", ops.erf, math.erf)
-sigmoid = _elementary("sigmoid", ops.sigmoid, lambda x: 0.5 * (1 + np.tanh(0.5 * x)))
+sigmoid = _elementary("sigmoid", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)) if x > 0 else np.exp(x) / (1 + np.exp(x)))
 softplus = _elementary("softplus", ops.softplus, lambda x: np.logaddexp(0, x))
 
 
