@@ -27,6 +27,8 @@ class Seconds:
         return Seconds(tuple(sample * factor for sample in self.samples))
 
     def __str__(self) -> str:
+        if len(self.samples) == 1:
+            return f"{duration(self.median)} (one run)"
         return f"{duration(self.median)} ({duration(min(self.samples))}–{duration(max(self.samples))})"
 
 
