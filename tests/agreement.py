@@ -98,7 +98,10 @@ class Generated:
             ]
         import tensorflow as tf
 
-        answer = self._call(function, self._arguments(self.where, lambda v: tf.constant(v, self.dtype)), at_start)
+        from odec.runtime.working import working_in
+
+        with working_in(self.dtype):
+            answer = self._call(function, self._arguments(self.where, lambda v: tf.constant(v, self.dtype)), at_start)
         return [self._plain(answer, row) for row in range(len(self.where))]
 
     def _arguments(self, where: Iterable[Where], number: Any) -> tuple[Any, ...]:
@@ -239,25 +242,24 @@ def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
     }
 
 
-def _same(got: Any, wanted: Any, near: list[Any], tolerance: float, where: str) -> None:
-    floor = FLOOR
-    if isinstance(wanted, tuple):
-        wanted, plain = wanted
-        if wanted is None:
-            assert got is None, where
-            return
-        # Where plain floats overflow on the way the module may, but need not, do better.
-        if not math.isfinite(plain) and not math.isfinite(got):
-            return
-        # Where plain floats cancel to nothing, so may the module.
-        floor = 10 * abs(plain - float(wanted)) if math.isfinite(plain) else 0.0
-    elif not math.isfinite(wanted):
-        # Where there is no value there is no derivative.
+def _same(got: Any, wanted: tuple[Any, Any], near: list[Any], tolerance: float, where: str) -> None:
+    """`wanted` is the exact value with that of plain floats, or the exact slope with its own uncertainty."""
+    wanted, other = wanted
+    if wanted is None:
+        assert got is None, where
         return
     wanted = float(wanted)
     if not math.isfinite(wanted):
-        assert not math.isfinite(got) or abs(wanted) == math.inf and abs(got) > 1e300, f"{got}, not {wanted}: {where}"
+        # Where there is no value, nothing is promised: algebra may take 0*log(-1) away.
         return
+    if tolerance == VALUE:
+        # Where plain floats overflow on the way the module may, but need not, do better.
+        if not math.isfinite(other) and not math.isfinite(got):
+            return
+        # Where plain floats cancel to nothing, so may the module.
+        floor = 10 * abs(other - wanted) if math.isfinite(other) else 0.0
+    else:
+        floor = FLOOR + other
     assert math.isfinite(got), f"{got}, not {wanted}: {where}"
     spread = max((abs(n - got) for n in near if math.isfinite(n)), default=0.0)
     assert abs(got - wanted) <= tolerance * abs(wanted) + SPREAD * spread + floor, (

@@ -290,9 +290,11 @@ def _fields(node: tree.Node) -> list[str]:
     return list(node.__dataclass_fields__)
 
 
-def central_difference(function: Callable[[Any], Any], at: float) -> float:
-    """The derivative of a function of an exact number, right to more digits than a float has."""
+def central_difference(function: Callable[[Any], Any], at: float) -> tuple[float, float]:
+    """The derivative of a function of an exact number, and what the digits that are carried leave open of it."""
     with mpmath.workdps(DIGITS):
         x = mpmath.mpf(at)
         h = mpmath.mpf(10) ** -13 * max(abs(x), mpmath.mpf(10) ** -3)
-        return float((function(x + h) - function(x - h)) / (2 * h))
+        above, below = function(x + h), function(x - h)
+        open_digits = max(abs(above), abs(below)) * mpmath.mpf(10) ** (3 - DIGITS) / h
+        return float((above - below) / (2 * h)), float(open_digits)

@@ -15,7 +15,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakValueDictionary
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
@@ -41,7 +41,7 @@ class Expression:
     () for a number, and for an array that of the model as it is written (sizes may be changed later).
     """
 
-    __slots__ = ("head", "args", "value", "role", "shape", "__weakref__")
+    __slots__ = ("__weakref__", "args", "head", "role", "shape", "value")
     head: str
     args: tuple[Expression, ...]
     value: float | int | str | None
@@ -141,8 +141,8 @@ def add(*terms: Expression) -> Expression:
         return ZERO
     if len(kept) == 1:
         return kept[0]
-    if all(is_number(term) for term in kept):
-        return number(sum(map(_literal, kept)))
+    if all(is_number(term) for term in kept) and math.isfinite(value := sum(map(_literal, kept))):
+        return number(value)
     return _node("add", kept)
 
 
@@ -175,8 +175,10 @@ def multiply(*factors: Expression) -> Expression:
                 kept.append(part)
             elif coefficient is ONE:
                 coefficient, place = part, len(kept)
+            elif math.isfinite(value := _literal(coefficient) * _literal(part)):
+                coefficient, place = number(value), 0
             else:
-                coefficient, place = number(_literal(coefficient) * _literal(part)), 0
+                kept.append(part)
     if is_number(coefficient, 0) and not any(part.shape for part in kept):
         return ZERO
     if coefficient.head == "number" and _literal(coefficient) < 0:
@@ -188,9 +190,9 @@ def multiply(*factors: Expression) -> Expression:
 
 
 def divide(top: Expression, bottom: Expression) -> Expression:
-    """The quotient. Raises ZeroDivisionError for a literal zero below."""
+    """The quotient; a literal zero below stays there (see `undefined`)."""
     if is_number(bottom, 0):
-        raise ZeroDivisionError
+        return _node("divide", (top, bottom))
     if top is bottom and top.head != "number" and not top.shape:
         return ONE
     if is_number(top, 0) and not bottom.shape:
@@ -206,7 +208,9 @@ def divide(top: Expression, bottom: Expression) -> Expression:
     if is_number(bottom) and _literal(bottom) < 0:
         return negate(divide(top, negate(bottom)))
     if is_number(top) and is_number(bottom) and not _is_plain_fraction(top, bottom):
-        return number(_finite(_literal(top) / _literal(bottom)))
+        value = _literal(top) / _literal(bottom)
+        if math.isfinite(value):
+            return number(value)
     return _node("divide", (top, bottom))
 
 
@@ -216,25 +220,49 @@ def _is_plain_fraction(top: Expression, bottom: Expression) -> bool:
 
 
 def power(base: Expression, exponent: Expression) -> Expression:
-    """The power. Raises OverflowError or ValueError for literals without a finite real power."""
+    """The power; literals without a finite real power stay as they are (see `undefined`)."""
     if is_number(exponent, 0) or is_number(base, 1):
         return ONE
     if is_number(exponent, 1):
         return base
     if _is_constant(base) and _is_constant(exponent):
         # Floats, so that 9^9^9 is a message and not an hour.
-        value = _finite(math.pow(_constant_value(base), _constant_value(exponent)))
-        whole = value.is_integer() and abs(value) <= _LARGEST_WHOLE and isinstance(base.value, int)
-        return number(int(value) if whole else value)
+        value = _value_of(math.pow, base, exponent)
+        if value is not None:
+            whole = value.is_integer() and abs(value) <= _LARGEST_WHOLE and isinstance(base.value, int)
+            return number(int(value) if whole else value)
     return _node("power", (base, exponent))
 
 
 def call(name: str, *arguments: Expression) -> Expression:
-    """A function of the language. Raises ValueError, OverflowError or ZeroDivisionError where a call of literals has
-    no finite value."""
+    """A function of the language; a call of literals that has no finite value stays as it is (see `undefined`)."""
     if arguments and all(map(_is_constant, arguments)):
-        return number(_finite(float(_VALUES[name](*map(_constant_value, arguments)))))
+        value = _value_of(_VALUES[name], *arguments)
+        if value is not None:
+            return number(value)
     return _node(name, arguments)
+
+
+def undefined(node: Expression) -> str:
+    """What is wrong with an operation on literals that was built and has no finite value; "" where nothing is.
+
+    Only the text of a model is asked: in a derivative such an operation stands where nobody goes (`log(0)*0^x`).
+    """
+    node = node.args[0] if node.head == "negate" else node
+    if node.head == "divide" and is_number(node.args[1], 0):
+        return "divides by zero"
+    operation = node.head in ("add", "multiply", "power") or node.head in _VALUES
+    fraction = node.head == "divide" and not _is_plain_fraction(*node.args)
+    return "has no finite value" if (operation or fraction) and all(map(_is_constant, node.args)) else ""
+
+
+def _value_of(function: Callable[..., float], *arguments: Expression) -> float | None:
+    """The finite value of a function of literals, None where there is none."""
+    try:
+        value = float(function(*map(_constant_value, arguments)))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def compare(operator: str, left: Expression, right: Expression) -> Expression:
@@ -347,12 +375,6 @@ def _constant_value(node: Expression) -> float:
     if node.head == "negate":
         return -_literal(node.args[0])
     return _literal(node)
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise OverflowError
-    return value
 
 
 # Walks

@@ -37,6 +37,7 @@ from odec.model.expression import (
     symbol,
     symbols,
     total,
+    undefined,
 )
 from odec.model.names import Names
 from odec.model.walk import children
@@ -74,14 +75,17 @@ class Lowering:
 
     def _lower(self, node: tree.Node, values: Mapping[str, Expression]) -> Expression:
         try:
-            return self._plain(node, values)
+            return self._defined(self._plain(node, values), node)
         except ShapeError as error:
             self._report("E0301", self._misfit(node, values) or str(error), node, _cure(node))
             return ZERO
-        except (ZeroDivisionError, ValueError, OverflowError) as error:
-            why = "divides by zero" if isinstance(error, ZeroDivisionError) else "has no finite value"
+
+    def _defined(self, formula: Expression, node: tree.Node) -> Expression:
+        """The formula, or 0 where it is one like `1/0`, which is then reported."""
+        why = undefined(formula)
+        if why:
             self._report("E0405", f"`{self._excerpt(node)}` {why}", node, "change the numbers")
-            return ZERO
+        return ZERO if why else formula
 
     def _misfit(self, node: tree.Node, values: Mapping[str, Expression]) -> str:
         """The two neighbouring parts of a formula that do not fit, by their own words; "" where it is something else."""
@@ -91,7 +95,7 @@ class Lowering:
         del self.errors[known:]
         matrix = isinstance(node, tree.Product) and "@" in node.operators
         for left, right, a, b in zip(parts, parts[1:], shapes, shapes[1:], strict=False):
-            if matrix and (not a or not b or a[-1] != b[0]) or not matrix and not _fit(a, b):
+            if (matrix and (not a or not b or a[-1] != b[0])) or (not matrix and not _fit(a, b)):
                 one, other = (f"`{self._excerpt(part)}` is {shape_text(shape)}" for part, shape in ((left, a), (right, b)))
                 return f"shapes do not fit: {one}, and {other}"
         return ""
@@ -155,7 +159,7 @@ class Lowering:
             if operator == "*":
                 run.append(following)
             elif operator == "/":
-                run = [divide(multiply(*run), following)]
+                run = [self._defined(divide(multiply(*run), following), node)]
             else:
                 run = [matmul(multiply(*run), following)]
         return multiply(*run)

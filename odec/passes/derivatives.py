@@ -256,9 +256,11 @@ def _power_partials(node: Expression) -> Iterable[tuple[Expression, Expression]]
         return [(base, slope)]
     slope = multiply(exponent, power(base, subtract(exponent, ONE)))
     # 0^p is 0 for every positive p, and log(0) has no value: the derivative by the exponent is 0 there.
-    by_exponent = choose(compare(">", base, ZERO), multiply(node, call("log", base)), ZERO) if not is_number(base) else None
-    if by_exponent is None:
-        by_exponent = multiply(node, call("log", base))
+    by_exponent = multiply(node, call("log", base))
+    if not is_number(base):
+        by_exponent = choose(compare(">", base, ZERO), by_exponent, ZERO)
+    elif base.value <= 0:  # type: ignore[operator]
+        by_exponent = ZERO
     return [(base, slope), (exponent, by_exponent)]
 
 
