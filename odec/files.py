@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -44,7 +45,9 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             "E0701", f"`{path}` cannot be written: {error.strerror or error}", help="choose another place"
         ) from None
     finally:
-        beside.unlink(missing_ok=True)
+        # Where the folder itself is wrong there is nothing to remove.
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from odec.diagnostics import OdecError
-from odec.fit.least_squares import GRADIENT, LARGEST, NOT_FINITE, UNFINISHED, Search, steepest
+from odec.fit.least_squares import GRADIENT, LARGEST, NOT_FINITE, STEP, UNFINISHED, Search, steepest
 from odec.fit.problem import Problem
 from odec.fit.scale import Scale
 from odec.runtime.descent import Descent, State, prepared
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SEARCH_RATE = 0.02
 CHUNKS = 20
+# An end this near the Gauss-Newton optimum, in units of each parameter's size, counts as one too: data that are met
+# exactly leave residuals of no direction.
+NEAR = 1e-4
 # The cosine between residuals and Jacobian below which an end counts as an optimum.
 FLAT = 1e-3
 
@@ -89,5 +92,17 @@ def _search(problem: Problem, z: np.ndarray, epochs: int) -> Search:
     loss = np.where(good, loss, np.inf)
     cosine = np.where(good, steepest(z, residuals, jacobian, problem.scale.box), np.inf)
     reason[cosine <= FLAT] = GRADIENT
+    reason[good & (_distance(problem, z, residuals, jacobian) <= NEAR)] = STEP
     counted = np.full(len(z), epochs)
     return Search(z, residuals, jacobian, loss, np.ones(len(z)), counted, counted + 1, reason)
+
+
+def _distance(problem: Problem, z: np.ndarray, residuals: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+    """How far (S,) the linear model's optimum is from `z` (S, P), the largest of all coordinates."""
+    unit = problem.scale.box.unit(z, jacobian, residuals)
+    finite = np.isfinite(residuals).all(axis=1) & np.isfinite(jacobian).all(axis=(1, 2))
+    far = np.full(len(z), np.inf)
+    for i in np.flatnonzero(finite):
+        step, *_ = np.linalg.lstsq(jacobian[i] * unit[i], residuals[i], rcond=1e-9)
+        far[i] = np.abs(step).max(initial=0.0)
+    return far

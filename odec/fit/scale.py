@@ -34,7 +34,7 @@ class Scale:
         Raises OdecError (E0505) where a start is no parameter, no number, or outside the bounds.
         """
         names = tuple(param.name for param in params)
-        wanted = {param.name: param.value for param in params} | dict(start or {})
+        wanted = {param.name: _guess(param) for param in params} | dict(start or {})
         errors = [_unknown(name, names) for name in wanted if name not in names]
         errors += [error for param in params if (error := _outside(param, wanted[param.name])) is not None]
         if errors:
@@ -117,6 +117,12 @@ class Scale:
                 cure = f"write `log` behind its bounds: `param {name} = … in [{lower:g}, {upper:g}] log`"
                 found.append(Diagnostic("W0504", message, help=cure, severity="warning"))
         return found
+
+
+def _guess(param: Param) -> float:
+    # Arrays are refused before they come here.
+    assert isinstance(param.value, int | float), param
+    return float(param.value)
 
 
 def _unknown(name: str, names: Sequence[str]) -> Diagnostic:

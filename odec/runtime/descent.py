@@ -18,7 +18,11 @@ from odec.runtime.schedule import Schedule
 from odec.runtime.simulate import Program, _request
 
 Tensor = Any
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-12
+BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-12
+# A loss this many times the best one is a point where the model exploded, though its numbers are still finite.
+EXPLODED = 1e6
+# By how much an epoch without a failure raises a rate that failures have halved.
+RECOVERY = 1.01
 # A gradient entry beyond this is cut to it, as the article cut the derivative, before Adam's moments see it.
 CLIP = 1e5
 
@@ -88,6 +92,7 @@ class Descent:
     def _epoch(self, epoch: Tensor, state: State, others: Tensor, given: Tensor) -> State:
         loss, gradient = self._loss(state.z, others, given)
         good = ops.logical_and(ops.isfinite(loss), ops.all(ops.isfinite(gradient), axis=0))
+        good = ops.logical_and(good, loss <= EXPLODED * (state.best_loss + self.floor))
         state = self._best(state, loss, good)
         gradient = ops.clip(ops.where(good, gradient, 0.0), -CLIP, CLIP)
         count = state.count + 1.0
@@ -96,14 +101,14 @@ class Descent:
         direction = (m / (1 - BETA_1**count)) / (ops.sqrt(v / (1 - BETA_2**count)) + EPSILON)
         lower, upper = self.lower[:, None], self.upper[:, None]
         z = ops.clip(state.z - self._rate(epoch) * state.factor * direction, lower, upper)
-        # Where the model cannot be computed: back to the best point, with an empty memory and half the rate.
+        # Where the model cannot be computed, or explodes: back to the best point, with no memory and half the rate.
         return replace(
             state,
             z=ops.where(good, z, state.best_z),
             m=ops.where(good, m, 0.0),
             v=ops.where(good, v, 0.0),
             count=ops.where(good, count, 0.0),
-            factor=ops.where(good, state.factor, 0.5 * state.factor),
+            factor=ops.where(good, ops.minimum(state.factor * RECOVERY, 1.0), 0.5 * state.factor),
             skipped=ops.where(good, state.skipped, state.skipped + 1.0),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -72,7 +73,9 @@ def test_optimum_within_bounds_is_scipys() -> None:
     z = np.array([1.0, 0.2, 1.0])
     walls = Box(np.array([0.0, 0.0, 0.8]), np.array([10.0, 0.6, 5.0]), np.abs(z), np.ones(3, dtype=bool))
     found = minimise(evaluate(decay, decay_jacobian), z[None], walls)
-    oracle = least_squares(decay, z, decay_jacobian, bounds=(walls.lower, walls.upper), xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    oracle = least_squares(
+        decay, z, decay_jacobian, bounds=(walls.lower, walls.upper), xtol=1e-15, ftol=1e-15, gtol=1e-15
+    )
     np.testing.assert_allclose(found.loss[0], 2 * oracle.cost, rtol=1e-8)
     np.testing.assert_allclose(found.z[0], oracle.x, rtol=1e-4)
     assert found.z[0, 2] == 0.8  # on the bound to the last bit
@@ -108,7 +111,9 @@ def test_search_is_free_of_the_scale_of_parameters(unit: float) -> None:
 def test_start_on_a_bound_leaves_it() -> None:
     for start in (0.0, 2.0):
         z = np.array([start])
-        both = evaluate(lambda p: 3 * np.exp(-p * T) - 3 * np.exp(-0.7 * T), lambda p: (-3 * T * np.exp(-p * T))[:, None])
+        both = evaluate(
+            lambda p: 3 * np.exp(-p * T) - 3 * np.exp(-0.7 * T), lambda p: (-3 * T * np.exp(-p * T))[:, None]
+        )
         found = minimise(both, z[None], box(z, 0.0, 2.0))
         np.testing.assert_allclose(found.z[0], 0.7, rtol=1e-9)
 
@@ -162,7 +167,9 @@ def test_parameter_without_slope_at_the_start_moves_later() -> None:
 
 
 def test_loss_that_is_only_rounding_ends_the_search() -> None:
-    found = minimise(evaluate(rosenbrock, rosenbrock_jacobian), np.array([[1.0, 1.0]]), box(np.ones(2)), Settings(floor=1e-30))
+    found = minimise(
+        evaluate(rosenbrock, rosenbrock_jacobian), np.array([[1.0, 1.0]]), box(np.ones(2)), Settings(floor=1e-30)
+    )
     assert found.reason[0] == EXACT
     assert found.evaluations[0] == 1
 
@@ -183,7 +190,7 @@ def test_loss_never_rises_and_bounds_are_never_crossed() -> None:
         return evaluate(rosenbrock, rosenbrock_jacobian)(points, rows)
 
     minimise(watched, z, box(np.ones(2), -2.0, 2.0), progress=lambda search: seen.append(search.loss.copy()))
-    assert all((after <= before).all() for before, after in zip(seen, seen[1:], strict=False))
+    assert all((after <= before).all() for before, after in pairwise(seen))
 
 
 def test_path_of_a_start_does_not_depend_on_the_others() -> None:

@@ -98,7 +98,17 @@ def test_cells_that_are_no_numbers_are_named_with_line_and_column(tmp_path: Path
         read(tmp_path, "# note\nt,x,y\n0,<0.1,1\n\n1,2,n.d.\nsoon,1,1\n,1,1\n2,inf,1\n")
     assert codes(error) == ["E0503"] * 5
     text = str(error.value)
-    for part in ("line 3", "`<0.1`", "line 5", "`n.d.`", "column `y`", "line 6", "`soon` is not a time", "line 7", "`inf`"):
+    for part in (
+        "line 3",
+        "`<0.1`",
+        "line 5",
+        "`n.d.`",
+        "column `y`",
+        "line 6",
+        "`soon` is not a time",
+        "line 7",
+        "`inf`",
+    ):
         assert part in text
 
 
@@ -109,7 +119,9 @@ def test_many_wrong_cells_are_counted_not_listed(tmp_path: Path) -> None:
     assert "40 more" in str(error.value)
 
 
-@pytest.mark.parametrize(("column", "cure"), [("X", "did you mean `x`"), ("k", "a parameter"), ("prey", "measured may be")])
+@pytest.mark.parametrize(
+    ("column", "cure"), [("X", "did you mean `x`"), ("k", "a parameter"), ("prey", "measured may be")]
+)
 def test_column_that_names_nothing_gets_a_cure(tmp_path: Path, column: str, cure: str) -> None:
     with pytest.raises(OdecError) as error:
         read(tmp_path, f"t,x,{column}\n0,1,2\n")
@@ -141,7 +153,9 @@ def test_nothing_measured_is_an_error(tmp_path: Path, text: str) -> None:
     assert codes(error) == ["E0504"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"# only this\n", b"\x89PNG\r\n\x1a\n\0", b"t,x\n0,\xe9\n", b"t,x\n0,\0\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"# only this\n", b"\x89PNG\r\n\x1a\n\0", b"t,x\n0,\xe9\n", b"t,x\n0,\0\n"]
+)
 def test_files_that_are_no_table(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(OdecError) as error:
         read(tmp_path, content)

@@ -21,7 +21,9 @@ def test_straight_line_has_the_textbook_errors() -> None:
     np.testing.assert_allclose(found.standard_errors[1], np.sqrt(s2 / np.sum((T - T.mean()) ** 2)), rtol=1e-12)
     covariance = s2 * np.linalg.inv(design.T @ design)
     np.testing.assert_allclose(found.standard_errors, np.sqrt(np.diag(covariance)), rtol=1e-12)
-    np.testing.assert_allclose(found.correlations[0, 1], covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+    np.testing.assert_allclose(
+        found.correlations[0, 1], covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+    )
     assert (found.rank, found.free, found.undetermined) == (2, 2, ())
 
 
@@ -32,7 +34,9 @@ def product(a: float, b: float, k: float) -> np.ndarray:
 
 def test_product_is_named_and_the_others_keep_their_errors() -> None:
     residuals = 0.1 * np.cos(9 * T)
-    found = uncertainty(residuals, product(2.0, 3.0, 0.5), np.array([2.0, 3.0, 0.5, 1.0]), NAMES, np.zeros(4, dtype=bool))
+    found = uncertainty(
+        residuals, product(2.0, 3.0, 0.5), np.array([2.0, 3.0, 0.5, 1.0]), NAMES, np.zeros(4, dtype=bool)
+    )
     assert found.undetermined == ("c: no effect on the data", "a and b: only a*b is determined")
     assert found.without == ("a", "b", "c")
     assert (found.rank, found.free) == (2, 4)
@@ -56,7 +60,9 @@ def test_difference_sum_and_ratio_are_named() -> None:
 
 def test_two_separate_pairs_are_two_sentences() -> None:
     e, f = np.exp(-T), np.cos(T)
-    found = uncertainty(e, np.stack([e, e, f, f], axis=1), np.array([1.0, 3.0, 2.0, 5.0]), NAMES, np.zeros(4, dtype=bool))
+    found = uncertainty(
+        e, np.stack([e, e, f, f], axis=1), np.array([1.0, 3.0, 2.0, 5.0]), NAMES, np.zeros(4, dtype=bool)
+    )
     assert sorted(found.undetermined) == ["a and b: only a + b is determined", "k and c: only k + c is determined"]
 
 
@@ -77,7 +83,9 @@ def test_parameters_at_a_bound_are_left_out() -> None:
 def test_small_parameters_are_not_taken_for_dead_ones() -> None:
     jacobian = np.stack([np.exp(-T), 1e9 * T], axis=1)
     values = np.array([1.0, 1e-15])
-    found = uncertainty(0.1 * np.cos(T), jacobian, values, ("a", "b"), np.zeros(2, dtype=bool), np.array([1.0, 1e-9]), 5.0)
+    found = uncertainty(
+        0.1 * np.cos(T), jacobian, values, ("a", "b"), np.zeros(2, dtype=bool), np.array([1.0, 1e-9]), 5.0
+    )
     assert found.undetermined == ()
 
 
