@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import keyword
-import os
 import re
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from odec.diagnostics import Diagnostic, OdecError
+from odec.diagnostics import Diagnostic
 from odec.emit.listing import latex_text, listing
 from odec.emit.module import module_text
+from odec.files import write_text
 from odec.model.build import build
 from odec.model.model import Model
 from odec.passes import MODEL_PASSES
@@ -107,25 +106,3 @@ def class_name(text: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name):
         name = f"Model{name}" if f"Model{name}".isidentifier() else "Model"
     return name
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises OdecError where that cannot be."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise OdecError.of("E0701", f"`{path}` cannot be written: {error.strerror}", "name another file or folder") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

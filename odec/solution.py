@@ -141,13 +141,17 @@ def solve(
     from odec.runtime import request, simulate
 
     model = _layer_class(model)
+    sizes = [size.name for size in model.description.sizes if size.name in (params or {})]
+    if sizes:
+        model = model.sized(**{name: params[name] for name in sizes})
+        params = {name: value for name, value in params.items() if name not in sizes}
     description: Description = model.description
     method = _method(description, method)
     schedule, given = request.schedule(description, to, start, step, every, times)
     values, consts = request.settings(description, params)
     init = {name: request.number(f"initial value `{name}`", value, "E0606") for name, value in (init or {}).items()}
     columns = simulate.default_columns(model)
-    request.check_initial(model, description, values, consts, init)
+    request.check_initial(model, init)
 
     def run(factor: int) -> Values:
         return simulate.solve(

@@ -270,9 +270,6 @@ class Functions:
             elif comments:
                 lines += self._source_line(step.definition.span)
             lines += wrapped(f"{printer.names[step.name]} = ", printer.text(step.value))
-            varies_with = printer.varies_with(step.value)
-            if varies_with is not None:
-                printer.varying[step.name] = varies_with
         return lines
 
     def _source_line(self, span: Span | None) -> list[str]:

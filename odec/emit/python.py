@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
-from odec.model.expression import CONDITIONS, Expression, symbols
+from odec.model.expression import CONDITIONS, Expression
 
 WIDTH = 120
 
@@ -31,7 +31,6 @@ _TAKEN = RUNTIME_FUNCTIONS | frozenset(
 )
 
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
-_VARYING = ("state", "input", "time", "param")
 
 
 class Identifiers:
@@ -85,8 +84,6 @@ class Printer:
     def __init__(self, names: Mapping[Expression, str], used: set[str]) -> None:
         self.names = dict(names)
         self.used = used
-        # What an assigned name varies with, as `varies_with` says it.
-        self.varying: dict[Expression, Expression] = {}
 
     def text(self, formula: Expression) -> str:
         """The formula as a Python expression."""
@@ -111,7 +108,7 @@ class Printer:
             case "power":
                 return self._power(node)
             case "if":
-                return self._choice(node), _ATOM
+                return self._call("select", node.args), _ATOM
             case "index":
                 items = ", ".join(self._item(item) for item in node.args[1:])
                 return f"{self._at_least(node.args[0], _ATOM)}[{items}]", _ATOM
@@ -136,20 +133,6 @@ class Printer:
                 written = self._at_least(inner, _PRODUCT)
             text += f" {sign} {written}"
         return text
-
-    def varies_with(self, *formulas: Expression) -> Expression | None:
-        """A state, input, time or param (in this order) of which the formulas are made: it has their dtype."""
-        found = [self.varying.get(name, name) for name in symbols(*formulas)]
-        ranked = [name for name in found if name.role in _VARYING]
-        return min(ranked, key=lambda name: _VARYING.index(name.role), default=None)
-
-    def _choice(self, node: Expression) -> str:
-        """Numbers to choose from take the dtype of what the condition is about."""
-        conditions, values = node.args[:-1:2], (*node.args[1::2], node.args[-1])
-        known, about = self.varies_with(*values), self.varies_with(*conditions)
-        if about is None or known is not None and known.role in ("state", "input"):
-            return self._call("select", node.args)
-        return f"{self._call('select', node.args)[:-1]}, like={self.names[about]})"
 
     def _item(self, node: Expression) -> str:
         if node.head == "slice":

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from typing import Any, Literal
+
+
+def element_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The names of an array's elements, the last index fastest: x[0], x[1]; W[0,0], W[0,1]; a number is itself."""
+    if not shape:
+        return (name,)
+    return tuple(f"{name}[{','.join(map(str, place))}]" for place in product(*map(range, shape)))
 
 
 @dataclass(frozen=True)
@@ -17,20 +27,32 @@ class State:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """What is believed of a param before the data: a distribution of the language and its numbers."""
+
+    kind: str
+    arguments: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Param:
-    """A trainable parameter: first guess, bounds, whether it is searched on a log scale."""
+    """A trainable parameter: first guess, bounds, whether it is searched on a log scale.
+
+    An array's `value` is one number for all elements, nested tuples, or the name of a Keras initializer.
+    """
 
     name: str
-    value: float
+    value: float | str | tuple[Any, ...]
     lower: float = -math.inf
     upper: float = math.inf
     log: bool = False
     description: str = ""
     shape: tuple[int, ...] = ()
     per_experiment: bool = False
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
-        assert self.lower <= self.value <= self.upper, self
+        assert not isinstance(self.value, float) or self.lower <= self.value <= self.upper, self
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,41 @@ class Const:
     name: str
     description: str = ""
     shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Size:
+    """A whole number used in shapes; `value` is the model's own, the layer's constructor may give another."""
+
+    name: str
+    value: int
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A signal from outside, given as a series."""
+
+    name: str
+    interpolation: Literal["linear", "hold"]
+    description: str = ""
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How data scatter about an output (or state): the distribution whose location the output is."""
+
+    output: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A change of states at a moment; `text` is the user's line."""
+
+    kind: Literal["at", "every", "when"]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -77,3 +134,49 @@ class Description:
     consts: tuple[Const, ...] = ()
     outputs: tuple[Output, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)
+    is_map: bool = False
+    sizes: tuple[Size, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    data: tuple[str, ...] = ()
+    noises: tuple[Noise, ...] = ()
+    jumps: tuple[Jump, ...] = ()
+
+    @cached_property
+    def state_elements(self) -> tuple[str, ...]:
+        """The name of each number that changes: `x`, or `x[0]`, `x[1]` of a vector."""
+        return _elements(self.states)
+
+    @cached_property
+    def param_elements(self) -> tuple[str, ...]:
+        """The name of each number that is trained."""
+        return _elements(self.params)
+
+    @cached_property
+    def output_elements(self) -> tuple[str, ...]:
+        """The name of each number that can be asked for beside the states."""
+        return _elements(self.outputs)
+
+    def expanded(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The elements that names of states, params and outputs stand for: an array's own name means all of it."""
+        shapes = {item.name: item.shape for item in (*self.outputs, *self.params, *self.states)}
+        return tuple(element for name in names for element in element_names(name, shapes.get(name, ())))
+
+    def resized(self, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]) -> Description:
+        """The description with other sizes, and the arrays' shapes that follow from them."""
+
+        def shaped(items: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(replace(item, shape=shapes.get(item.name, item.shape)) for item in items)
+
+        return replace(
+            self,
+            states=shaped(self.states),
+            params=shaped(self.params),
+            consts=shaped(self.consts),
+            inputs=shaped(self.inputs),
+            outputs=shaped(self.outputs),
+            sizes=tuple(replace(size, value=sizes.get(size.name, size.value)) for size in self.sizes),
+        )
+
+
+def _elements(items: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(element for item in items for element in element_names(item.name, item.shape))

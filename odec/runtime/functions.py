@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from odec.runtime.working import as_tensor
+
 # Whole exponents up to this one are products.
 LARGEST_PRODUCT = 64
 
@@ -68,27 +70,18 @@ sigmoid = _elementary("sigmoid", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)) if 
 softplus = _elementary("softplus", ops.softplus, lambda x: np.logaddexp(0, x))
 
 
-def select(*arguments: Any, like: Any = None) -> Any:
+def select(*arguments: Any) -> Any:
     """`select(c1, a1, c2, a2, …, otherwise)`: the value behind the first condition that holds.
 
-    All values are computed: guard the argument of a branch that may not be. Where every value is a Python number, the
-    result has the dtype of `like` (a tensor); a number beside a tensor has the tensor's.
+    All values are computed: guard the argument of a branch that may not be.
     """
-    result = _as_float(arguments[-1])
+    result = arguments[-1]
     for condition, value in zip(arguments[-3::-2], arguments[-2::-2], strict=True):
-        value = _as_float(value)
         if isinstance(condition, (bool, np.bool_)):
             result = value if condition else result
-            continue
-        if _is_number(value, result) and like is not None and not _is_number(like):
-            value = ops.convert_to_tensor(value, dtype=like.dtype)
-        result = ops.where(condition, value, result)
+        else:
+            result = ops.where(condition, as_tensor(value), as_tensor(result))
     return result
-
-
-def _as_float(value: Any) -> Any:
-    """A whole number as a float: a tensor of whole numbers cannot be multiplied by others."""
-    return float(value) if _is_number(value) else value
 
 
 def logical_and(*conditions: Any) -> Any:

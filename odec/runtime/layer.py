@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from odec.diagnostics import nearest
-from odec.runtime import loops, methods, simulate
+from odec.runtime import guesses, loops, methods, simulate, sizing
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
 from odec.runtime.rows import default_times
@@ -58,6 +58,7 @@ class Layer(keras.layers.Layer):
         params: first guesses other than the model's, by name.
         frozen: names of params that are not trained.
         consts: values of consts other than the model's, by name.
+        sizes: values of sizes other than the model's; each may also be said as an argument of its name, `N=100`.
 
     A param may instead come for each row from another layer: `layer(x0, params={"b": b})` with `b` of shape (batch,) or
     (batch, 1), also in functional models; its weight is then not trained.
@@ -81,11 +82,15 @@ class Layer(keras.layers.Layer):
         params: Mapping[str, float] | None = None,
         frozen: Sequence[str] = (),
         consts: Mapping[str, float] | None = None,
+        sizes: Mapping[str, int] | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
+        named = {size.name: kwargs.pop(size.name) for size in self.description.sizes if size.name in kwargs}
         super().__init__(dtype=_full_precision(dtype), **kwargs)
-        description = self.description
+        sizes = {**(sizes or {}), **named}
+        self._model = type(self).sized(**sizes) if sizes else type(self)
+        self.description = description = self._model.description
         self._asked: dict[str, Any] = {
             "steps": steps,
             "h": h,
@@ -94,25 +99,36 @@ class Layer(keras.layers.Layer):
             "method": method,
             "outputs": None if outputs is None else list(outputs),
             "return_sequences": bool(return_sequences),
-            "params": {name: float(value) for name, value in (params or {}).items()},
+            "params": {name: _plain(value) for name, value in (params or {}).items()},
             "frozen": list(frozen),
             "consts": {name: float(value) for name, value in (consts or {}).items()},
+            "sizes": {name: int(value) for name, value in sizes.items()},
         }
         self.method = methods.tableau(method or description.defaults.method or methods.DEFAULT_METHOD).name
         self.schedule = _schedule(description, steps, h, times, start)
-        self.columns = tuple(outputs) if outputs is not None else self._state_names()
+        self._check_known("state or output", outputs or (), self._column_names())
+        self.columns = description.expanded(outputs) if outputs is not None else self._state_names()
         self.return_sequences = bool(return_sequences)
         self._check_arguments()
         self._guesses = {param.name: self._guess(param) for param in description.params}
-        numbers = self.constants(dict(self._asked["consts"]))
-        self._numbers = tuple((const.name, float(numbers[const.name])) for const in description.consts)
+        numbers = self._model.constants(dict(self._asked["consts"]))
+        fixed = [(const.name, simulate.fixed(numbers[const.name], const.shape)) for const in description.consts]
+        self._numbers = (*fixed, *((size.name, size.value) for size in description.sizes))
         self._compiled = _cached(self._program)
 
-    def parameters(self) -> dict[str, float]:
-        """Each param with its present value."""
+    @classmethod
+    def sized(cls, **sizes: int) -> type[Layer]:
+        """The model with other sizes, as a class of its own; the same sizes give the same class.
+
+        Raises ValueError for a name that is no size, and for a size that is not a whole number of at least 1.
+        """
+        return sizing.sized(cls, tuple(sorted(sizes.items())))
+
+    def parameters(self) -> dict[str, Any]:
+        """Each param with its present value: a float, or a NumPy array."""
         if not self.built:
             return dict(self._guesses)
-        return {name: float(weight.numpy()) for name, weight in self._weights().items()}
+        return {name: _number_or_array(weight.numpy()) for name, weight in self._weights().items()}
 
     def sensitivities(self, x0: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """The output (batch, steps, columns) and its derivative by each param (batch, steps, columns, P), as NumPy
@@ -123,10 +139,10 @@ class Layer(keras.layers.Layer):
         initial = {} if x0 is None else dict(zip(self._state_names(), np.atleast_2d(np.asarray(x0)).T, strict=True))
         present = self.parameters()
         return simulate.sensitivities(
-            type(self),
+            self._model,
             self.schedule,
             method=self.method,
-            params=[present[param.name] for param in self.description.params],
+            params=np.concatenate([np.ravel(present[param.name]) for param in self.description.params] or [[]]),
             consts=self._asked["consts"],
             initial=initial,
             columns=self.columns,
@@ -145,7 +161,7 @@ class Layer(keras.layers.Layer):
             self.add_weight(
                 name=param.name,
                 shape=param.shape,
-                initializer=_constant(self._guesses[param.name]),
+                initializer=self._initializer(param),
                 constraint=Bounds(param.lower, param.upper) if bounded else None,
                 trainable=param.name not in self._asked["frozen"] and param.name not in supplied,
             )
@@ -159,13 +175,11 @@ class Layer(keras.layers.Layer):
         inputs = ops.cast(inputs, dtype)
         weights = self._weights()
         # Variables are read once, here: read inside a loop they would break its compilation.
-        vector = (
-            ops.stack([ops.convert_to_tensor(weights[name].value) for name in shared])
-            if shared
-            else ops.zeros((0,), dtype)
-        )
-        per_row = [ops.reshape(ops.cast(params[name], dtype), (-1,)) for name in rows]
-        array = ops.stack(per_row) if rows else ops.zeros((0, 1), dtype)
+        parts = [ops.reshape(ops.convert_to_tensor(weights[name].value), (-1,)) for name in shared]
+        vector = ops.concatenate(parts) if parts else ops.zeros((0,), dtype)
+        sizes = {param.name: math.prod(param.shape) for param in self.description.params}
+        per_row = [ops.transpose(ops.reshape(ops.cast(params[name], dtype), (-1, sizes[name]))) for name in rows]
+        array = ops.concatenate(per_row) if rows else ops.zeros((0, 1), dtype)
         arguments = (inputs, ops.cast(vector, dtype), array)
         if loops.compiles():
             return self._compiled(shared, rows)(*arguments)
@@ -221,16 +235,31 @@ class Layer(keras.layers.Layer):
         return {weight.name: weight for weight in self.weights}
 
     def _state_names(self) -> tuple[str, ...]:
-        return tuple(state.name for state in self.description.states)
+        return self.description.state_elements
+
+    def _column_names(self) -> list[str]:
+        """All that may be asked for: elements and whole arrays."""
+        description = self.description
+        whole = [item.name for item in (*description.states, *description.outputs)]
+        return [*description.state_elements, *description.output_elements, *whole]
+
+    def _initializer(self, param: Any) -> Any:
+        guess = self._guesses[param.name]
+        return guesses.initializer(param) if isinstance(guess, str) else guesses.exactly(guess)
 
     def _program(self, shared: tuple[str, ...], rows: tuple[str, ...]) -> Callable[..., Tensor]:
         """The pure function (inputs, shared, rows) → output. It holds no layer and no variable."""
-        equations = Equations(type(self), Slots(shared, rows, self._numbers))
+        equations = Equations(self._model, Slots(shared, rows, self._numbers))
         return _program(equations, self.method, self.schedule, self.columns, self.return_sequences)
 
-    def _guess(self, param: Any) -> float:
+    def _guess(self, param: Any) -> Any:
+        """A number, an array, or the name of an initializer."""
         value = self._asked["params"].get(param.name, param.value)
-        if not param.lower <= value <= param.upper:
+        if isinstance(value, str):
+            return value
+        if param.shape:
+            value = np.broadcast_to(np.asarray(value, dtype=np.float64), param.shape)
+        if not np.all((param.lower <= np.asarray(value)) & (np.asarray(value) <= param.upper)):
             raise ValueError(
                 f"{param.name} starts outside its bounds [{param.lower}, {param.upper}]. Received: {value}"
             )
@@ -239,8 +268,6 @@ class Layer(keras.layers.Layer):
     def _check_arguments(self) -> None:
         description, asked = self.description, self._asked
         params = [param.name for param in description.params]
-        outputs = [output.name for output in description.outputs]
-        self._check_known("state or output", self.columns, [*self._state_names(), *outputs])
         self._check_known("param", [*asked["params"], *asked["frozen"]], params)
         self._check_known("const", asked["consts"], [const.name for const in description.consts])
 
@@ -302,9 +329,13 @@ def _cached(program: Callable[..., Callable[..., Tensor]]) -> Callable[..., Call
     return compiled
 
 
-def _constant(value: float) -> Callable[..., Tensor]:
-    # keras.initializers.Constant goes through float32.
-    return lambda shape, dtype: ops.convert_to_tensor(np.full(shape, value), dtype=dtype)
+def _plain(value: Any) -> Any:
+    """A number, a name, or nested lists: what a saved configuration can hold."""
+    return value if isinstance(value, str) else np.asarray(value, dtype=np.float64).tolist()
+
+
+def _number_or_array(value: np.ndarray) -> Any:
+    return value if value.ndim else float(value)
 
 
 def _full_precision(dtype: Any) -> Any:

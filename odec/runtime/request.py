@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from odec.diagnostics import OdecError, nearest
 from odec.runtime.contract import Model
 from odec.runtime.description import Description
+from odec.runtime.guesses import scalar_params
 from odec.runtime.rows import DEFAULT_ROWS, rows_between
 from odec.runtime.schedule import Schedule
 
@@ -57,14 +59,15 @@ def _rows(description: Description, start: float, stop: float | None, spacing: f
 
 def settings(description: Description, settings: Mapping[str, float] | None) -> tuple[np.ndarray, dict[str, float]]:
     """The params in their order, and the consts that are replaced."""
-    values = {param.name: param.value for param in description.params}
+    values = {param.name: param.value for param in scalar_params(description)}
     known = [const.name for const in description.consts]
     consts: dict[str, float] = {}
-    for name, value in (settings or {}).items():
-        if name not in values and name not in known:
-            cure = nearest(name, [*values, *known]) or f"it has {', '.join([*values, *known]) or 'none'}"
-            raise OdecError.of("E0603", f"{description.name} has no param or const `{name}`", cure)
-        (values if name in values else consts)[name] = number(f"`{name}`", value, "E0606")
+    for whole, value in (settings or {}).items():
+        for name in description.expanded([whole]):
+            if name not in values and name not in known:
+                cure = nearest(name, [*values, *known]) or f"it has {', '.join([*values, *known]) or 'none'}"
+                raise OdecError.of("E0603", f"{description.name} has no param or const `{name}`", cure)
+            (values if name in values else consts)[name] = number(f"`{name}`", value, "E0606")
     return np.array(list(values.values()), dtype=np.float64), consts
 
 
@@ -79,20 +82,10 @@ def number(what: str, value: Any, code: str) -> float:
     return found
 
 
-def check_initial(
-    model: type[Model],
-    description: Description,
-    params: np.ndarray,
-    consts: Mapping[str, float],
-    init: Mapping[str, float],
-) -> None:
+def check_initial(model: type[Model], init: Mapping[str, float]) -> None:
     """E0606 when a state has no start value: neither its own nor one given."""
-    own = model.initial(tuple(params), tuple(model.constants(dict(consts))[const.name] for const in description.consts))
-    missing = [
-        state.name
-        for state, value in zip(description.states, own, strict=True)
-        if value is None and state.name not in init
-    ]
+    given = set(model.description.expanded(init))
+    missing = [element for element in _without_start(model) if element not in given]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         raise OdecError.of(
@@ -100,3 +93,14 @@ def check_initial(
             f"{names} {'has' if len(missing) == 1 else 'have'} no initial value",
             f"give one: `--init {missing[0]}=1`, or `state {missing[0]} = 1` in the model",
         )
+
+
+@lru_cache(maxsize=64)
+def _without_start(model: type[Model]) -> tuple[str, ...]:
+    """The elements of the states that have no start value of their own, whatever the params are."""
+    description = model.description
+    params = tuple(np.ones((*param.shape, 1)) if param.shape else 1.0 for param in description.params)
+    found = model.constants({})
+    consts = tuple(found[item.name] for item in (*description.consts, *description.sizes))
+    pairs = zip(description.states, model.initial(params, consts), strict=True)
+    return description.expanded(state.name for state, value in pairs if value is None)
