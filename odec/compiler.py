@@ -15,6 +15,7 @@ from odec.files import write_text
 from odec.model.build import build
 from odec.model.model import Model
 from odec.passes import MODEL_PASSES
+from odec.passes.branches import guard_branches
 from odec.passes.derivatives import derivatives
 from odec.passes.guard import unguarded
 from odec.source import Source
@@ -53,7 +54,9 @@ def compile_source(source: Source, name: str | None = None, without: tuple[str, 
     model, warnings = check(source)
     model = after_passes(model, without=without)
     name = class_name(name or source.name)
-    return Compiled(module_text(model, derivatives(model), name), name, model, (*warnings, *unguarded(model)))
+    found = derivatives(model)
+    written = model if "branches" in without else guard_branches(model)
+    return Compiled(module_text(written, found, name), name, model, (*warnings, *unguarded(model)))
 
 
 def compile_file(path: str | Path, output: str | Path | None = None, name: str | None = None) -> Path:

@@ -70,14 +70,24 @@ _ROWS = (
     _unary("log2", "1/(x*0.6931471805599453)", math.log2, r"\log_2\left(%s\right)", "The logarithm to base 2."),
     _unary("log10", "1/(x*2.302585092994046)", math.log10, r"\log_{10}\left(%s\right)", "The logarithm to base 10."),
     _unary(
-        "sqrt", "if(x > 0, 0.5/sqrt(x), 0)", _sqrt, r"\sqrt{%s}", "The square root; 0 below 0, with the derivative 0 there."
+        "sqrt",
+        "if(x > 0, 0.5/sqrt(x), 0)",
+        _sqrt,
+        r"\sqrt{%s}",
+        "The square root; 0 below 0, with the derivative 0 there.",
     ),
     _unary("abs", "sign(x)", math.fabs, r"\left|%s\right|", "The absolute value; its derivative at 0 counts 0."),
     _unary("sign", "0", _sign, r"\operatorname{sign}\left(%s\right)", "-1, 0 or 1."),
     _unary("floor", "0", math.floor, r"\left\lfloor %s\right\rfloor", "The next whole number below."),
     _unary("ceil", "0", math.ceil, r"\left\lceil %s\right\rceil", "The next whole number above."),
     LanguageFunction(
-        "min", ("x",), (), min, r"\min\left(%s\right)", "The smallest of its arguments; at a tie the first counts.", None
+        "min",
+        ("x",),
+        (),
+        min,
+        r"\min\left(%s\right)",
+        "The smallest of its arguments; at a tie the first counts.",
+        None,
     ),
     LanguageFunction(
         "max", ("x",), (), max, r"\max\left(%s\right)", "The largest of its arguments; at a tie the first counts.", None
@@ -110,19 +120,21 @@ _ROWS = (
     _unary("asinh", "1/sqrt(x^2 + 1)", math.asinh, r"\operatorname{arsinh}\left(%s\right)", "The inverse of sinh."),
     _unary("acosh", "1/sqrt(x^2 - 1)", math.acosh, r"\operatorname{arcosh}\left(%s\right)", "The inverse of cosh."),
     _unary("atanh", "1/(1 - x^2)", math.atanh, r"\operatorname{artanh}\left(%s\right)", "The inverse of tanh."),
-    _unary("erf", "1.1283791670955126*exp(-x^2)", math.erf, r"\operatorname{erf}\left(%s\right)", "The error function."),
+    _unary(
+        "erf", "1.1283791670955126*exp(-x^2)", math.erf, r"\operatorname{erf}\left(%s\right)", "The error function."
+    ),
     _unary(
         "sigmoid", "sigmoid(x)*sigmoid(-x)", _sigmoid, r"\sigma\left(%s\right)", "1/(1 + exp(-x)), finite for every x."
     ),
     _unary(
-        "softplus", "sigmoid(x)", _softplus, r"\operatorname{softplus}\left(%s\right)", "log(1 + exp(x)), a smooth relu."
+        "softplus",
+        "sigmoid(x)",
+        _softplus,
+        r"\operatorname{softplus}\left(%s\right)",
+        "log(1 + exp(x)), a smooth relu.",
     ),
-    _unary(
-        "relu", "if(x > 0, 1, 0)", lambda x: max(x, 0.0), r"\operatorname{relu}\left(%s\right)", "max(x, 0)."
-    ),
-    _unary(
-        "heaviside", "0", lambda x: float(x >= 0), r"\theta\left(%s\right)", "1 where x >= 0, else 0."
-    ),
+    _unary("relu", "if(x > 0, 1, 0)", lambda x: max(x, 0.0), r"\operatorname{relu}\left(%s\right)", "max(x, 0)."),
+    _unary("heaviside", "0", lambda x: float(x >= 0), r"\theta\left(%s\right)", "1 where x >= 0, else 0."),
 )
 
 FUNCTIONS: dict[str, LanguageFunction] = {row.name: row for row in _ROWS}
@@ -155,6 +167,6 @@ RESERVED_NAMES: dict[str, str] = {
     "t": "it is time",
     "pi": "it is the number 3.14159…",
     "inf": "it is infinity",
-    **{word: "it is a word of the language" for word in ("and", "or", "not", "for", "in")},
-    **{name: "it is a function" for name in (*FUNCTIONS, *SPECIAL_FUNCTIONS)},
+    **dict.fromkeys(("and", "or", "not", "for", "in"), "it is a word of the language"),
+    **dict.fromkeys((*FUNCTIONS, *SPECIAL_FUNCTIONS), "it is a function"),
 }

@@ -70,7 +70,11 @@ def _module_from_file(path: Path) -> ModuleType:
 def _class_of(module: ModuleType, path: Path) -> type[Layer]:
     from odec.runtime import Layer
 
-    found = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Layer) and item is not Layer]
+    found = [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Layer) and item is not Layer
+    ]
     if len(found) != 1:
         raise OdecError.of("E0001", f"`{path}` is not a module that odec generated", help="name the `.ode` file")
     return found[0]

@@ -51,7 +51,9 @@ class Source:
                 help="save the file as UTF-8",
             ) from None
         if "\0" in text:
-            raise OdecError.of("E0002", f"`{path}` is not a text file: it holds a NUL byte", help="is this a model file?")
+            raise OdecError.of(
+                "E0002", f"`{path}` is not a text file: it holds a NUL byte", help="is this a model file?"
+            )
         return cls.from_text(text, str(path))
 
     @property
@@ -86,11 +88,17 @@ class Source:
 def _bytes_of(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise OdecError.of("E0001", f"`{path}` is a folder, not a model file", help="name a file, such as `model.ode`")
+            raise OdecError.of(
+                "E0001", f"`{path}` is a folder, not a model file", help="name a file, such as `model.ode`"
+            )
         if path.stat().st_size > LARGEST_FILE:
-            raise OdecError.of("E0002", f"`{path}` is larger than {LARGEST_FILE // 2**20} MiB", help="is this a model file?")
+            raise OdecError.of(
+                "E0002", f"`{path}` is larger than {LARGEST_FILE // 2**20} MiB", help="is this a model file?"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise OdecError.of("E0001", f"there is no file `{path}`", help="check the name and the folder") from None
     except OSError as error:
-        raise OdecError.of("E0001", f"`{path}` cannot be read: {error.strerror}", help="check the file's permissions") from None
+        raise OdecError.of(
+            "E0001", f"`{path}` cannot be read: {error.strerror}", help="check the file's permissions"
+        ) from None

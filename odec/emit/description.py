@@ -27,7 +27,9 @@ def description_lines(model: Model, name: str, outputs: list[tuple[str, str, str
     lines += _rows("params", [_param(p) for p in model.params])
     lines += _rows("consts", [_item("Const", quoted(c.name), c.description, c.shape) for c in model.consts])
     lines += _rows("sizes", [_item("Size", f"{quoted(s.name)}, {s.value}", s.description) for s in model.sizes])
-    inputs = (_item("Input", f"{quoted(u.name)}, {quoted(u.interpolation)}", u.description, u.shape) for u in model.inputs)
+    inputs = (
+        _item("Input", f"{quoted(u.name)}, {quoted(u.interpolation)}", u.description, u.shape) for u in model.inputs
+    )
     lines += _rows("inputs", list(inputs))
     lines += _rows("outputs", [_item("Output", f"{quoted(n)}, {quoted(k)}", d, shapes[n]) for n, k, d in outputs])
     lines += _rows("data", [quoted(name) for name in model.data])
@@ -66,7 +68,9 @@ def defaults_text(model: Model) -> str:
     """The arguments of `Defaults(…)`, "" where the model says nothing."""
     solve = model.solve
     parts = [] if solve.start == 0 else [f"start={solve.start!r}"]
-    parts += [f"{k}={v!r}" for k, v in (("stop", solve.stop), ("step", solve.step), ("every", solve.every)) if v is not None]
+    parts += [
+        f"{k}={v!r}" for k, v in (("stop", solve.stop), ("step", solve.step), ("every", solve.every)) if v is not None
+    ]
     parts += [f"method={quoted(solve.method)}"] if solve.method else []
     return ", ".join(parts)
 
@@ -74,7 +78,9 @@ def defaults_text(model: Model) -> str:
 def _param(param: Param) -> str:
     value = quoted(param.value) if isinstance(param.value, str) else repr(param.value)
     parts = [quoted(param.name), value]
-    parts += [f"{key}={bound!r}" for key, bound in (("lower", param.lower), ("upper", param.upper)) if math.isfinite(bound)]
+    parts += [
+        f"{key}={bound!r}" for key, bound in (("lower", param.lower), ("upper", param.upper)) if math.isfinite(bound)
+    ]
     parts += [f"{flag}=True" for flag in ("log", "per_experiment") if getattr(param, flag)]
     if param.prior is not None:
         parts.append(f"prior=Prior({quoted(param.prior.kind)}, {param.prior.arguments!r})")

@@ -14,7 +14,14 @@ from odec.passes.share import Program, Step, program
 from odec.passes.tangent import direction, model_tangents
 
 # What a role's values are called in the functions' arguments.
-_ARGUMENTS = {"state": "states", "param": "params", "const": "consts", "size": "consts", "input": "inputs", "data": "data"}
+_ARGUMENTS = {
+    "state": "states",
+    "param": "params",
+    "const": "consts",
+    "size": "consts",
+    "input": "inputs",
+    "data": "data",
+}
 _DIRECTIONS = {"state direction": "state_directions", "param direction": "param_directions"}
 _AT_START = "params, consts"
 
@@ -112,14 +119,20 @@ class Functions:
         jumps = self.model.jumps
         if not jumps:
             return []
-        times = _header("jump_times", _AT_START, "Times of an `at`; period, start and stop of an `every`; () of a `when`.")
+        times = _header(
+            "jump_times", _AT_START, "Times of an `at`; period, start and stop of an `every`; () of a `when`."
+        )
         text, results = self._computed([t for jump in jumps for t in jump.times if t is not None])
         rest = iter(results)
         rows = [_tuple(["None" if t is None else next(rest) for t in jump.times]) for jump in jumps]
         functions = [[*times, *text, *_returned(rows)]]
         conditions = [jump.condition for jump in jumps if jump.condition is not None]
         if conditions:
-            lines = _header("conditions", self.during, "For each `when`: its condition, and a number that is positive where it holds.")
+            lines = _header(
+                "conditions",
+                self.during,
+                "For each `when`: its condition, and a number that is positive where it holds.",
+            )
             text, results = self._computed([part for c in conditions for part in (c, root_function(c))])
             pairs = zip(results[::2], results[1::2], strict=True)
             functions.append([*lines, *text, *_returned([_tuple(pair) for pair in pairs])])
@@ -185,7 +198,10 @@ class Functions:
         tables = self.derivatives.times_p
         body, results = self._computed([v for row in tables for table in row for v in table.values()], comments=False)
         rest = iter(results)
-        rows = [_tuple(["{" + ", ".join(f"{_key(k)}: {next(rest)}" for k in table) + "}" for table in row]) for row in tables]
+        rows = [
+            _tuple(["{" + ", ".join(f"{_key(k)}: {next(rest)}" for k in table) + "}" for table in row])
+            for row in tables
+        ]
         return [*lines, *body, *_returned(rows)]
 
     def _roots_t(self) -> list[str]:
@@ -205,8 +221,14 @@ class Functions:
             self._tangent("outputs_tangent", f"{self.during}, {directions}", [by_name[name] for name in self.outputs]),
         ]
 
-    def _tangent(self, name: str, arguments: str, formulas: list[Expression], holes: Sequence[object] = ()) -> list[str]:
-        lines = _header(name, arguments, f"The change of `{name.removesuffix('_tangent')}` along directions of the states and params.")
+    def _tangent(
+        self, name: str, arguments: str, formulas: list[Expression], holes: Sequence[object] = ()
+    ) -> list[str]:
+        lines = _header(
+            name,
+            arguments,
+            f"The change of `{name.removesuffix('_tangent')}` along directions of the states and params.",
+        )
         results, definitions = model_tangents(self.model, formulas)
         extra = {symbol: Definition(str(symbol.value), value, Span(0, 0)) for symbol, value in definitions.items()}
         known = {}

@@ -59,7 +59,12 @@ def _derivative_lines(derivatives: Derivatives) -> list[str]:
         return ["", "# the derivatives are too many to be written out"]
     text = LanguagePrinter().text
     lines = [""]
-    for entries, mark in ((derivatives.rhs_x, "'"), (derivatives.rhs_p, "'"), (derivatives.outputs_x, ""), (derivatives.outputs_p, "")):
+    for entries, mark in (
+        (derivatives.rhs_x, "'"),
+        (derivatives.rhs_p, "'"),
+        (derivatives.outputs_x, ""),
+        (derivatives.outputs_p, ""),
+    ):
         lines += [f"# ∂{row}{mark}/∂{column} = {text(value)}" for (row, column), value in entries.items()]
     lines += [f"# ∂{row}'/∂t = {text(value)}" for row, value in derivatives.rhs_t.items()]
     return lines
@@ -68,8 +73,7 @@ def _derivative_lines(derivatives: Derivatives) -> list[str]:
 # LaTeX
 
 _GREEK = frozenset(
-    """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega
-    Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega""".split()
+    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"]
 )
 _COMPARISON = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"\ne"}
 _LOGIC = {"and": r" \wedge ", "or": r" \vee "}
@@ -154,7 +158,9 @@ def _latex_node(node: Expression, args: list[tuple[str, int]]) -> tuple[str, int
 
 
 def _latex_choice(args: list[tuple[str, int]]) -> str:
-    rows = [rf"{value[0]} & \text{{if }} {condition[0]}" for condition, value in zip(args[:-1:2], args[1:-1:2], strict=True)]
+    rows = [
+        rf"{value[0]} & \text{{if }} {condition[0]}" for condition, value in zip(args[:-1:2], args[1:-1:2], strict=True)
+    ]
     rows.append(rf"{args[-1][0]} & \text{{otherwise}}")
     return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 

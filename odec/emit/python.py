@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
 from odec.model.expression import CONDITIONS, Expression
@@ -23,11 +23,12 @@ _SPELLINGS = {
 }
 _LOGIC = {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
 RUNTIME_FUNCTIONS = frozenset(
-    [_SPELLINGS.get(name, name) for name in (*FUNCTIONS, *INTERNAL_FUNCTIONS)] + [*_LOGIC.values(), "power", "select", "matmul", "total", "mean", "roll", "stacked", "counted"]
+    [_SPELLINGS.get(name, name) for name in (*FUNCTIONS, *INTERNAL_FUNCTIONS)]
+    + [*_LOGIC.values(), "power", "select", "matmul", "total", "mean", "roll", "stacked", "counted"]
 )
 # Names that a generated function uses for itself.
 _TAKEN = RUNTIME_FUNCTIONS | frozenset(
-    "t states params consts inputs data state_directions param_directions register require".split()
+    ["t", "states", "params", "consts", "inputs", "data", "state_directions", "param_directions", "register", "require"]
 )
 
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
@@ -99,7 +100,9 @@ class Printer:
             case "add":
                 return self._sum(node), _SUM
             case "multiply":
-                return " * ".join(self._at_least(a, _PRODUCT if not i else _SIGN) for i, a in enumerate(node.args)), _PRODUCT
+                return " * ".join(
+                    self._at_least(a, _PRODUCT if not i else _SIGN) for i, a in enumerate(node.args)
+                ), _PRODUCT
             case "divide":
                 return f"{self._at_least(node.args[0], _PRODUCT)} / {self._at_least(node.args[1], _SIGN)}", _PRODUCT
             case "negate":
@@ -167,6 +170,7 @@ def one_line(text: str) -> str:
 
 
 _BREAKS = re.compile(r"(?<=,) | (?=[-+*/] )")
+_BRACKETS = re.compile(r"(?<=\()")
 
 
 def wrapped(prefix: str, text: str, suffix: str = "", indent: int = 8) -> list[str]:
@@ -175,10 +179,19 @@ def wrapped(prefix: str, text: str, suffix: str = "", indent: int = 8) -> list[s
     if indent + len(prefix) + len(text) + len(suffix) <= WIDTH:
         return [margin + prefix + text + suffix]
     lines, line = [f"{margin}{prefix}("], ""
-    for piece in _BREAKS.split(text):
-        if line and indent + 4 + len(line) + 1 + len(piece) > WIDTH:
+    for piece, space in _pieces(text, WIDTH - indent - 4):
+        if line and indent + 4 + len(line) + len(space) + len(piece) > WIDTH:
             lines.append(f"{margin}    {line}")
             line = piece
         else:
-            line = f"{line} {piece}" if line else piece
+            line = f"{line}{space}{piece}" if line else piece
     return [*lines, f"{margin}    {line}", f"{margin}){suffix}"]
+
+
+def _pieces(text: str, room: int) -> Iterator[tuple[str, str]]:
+    """Pieces between which a line may end, each with the space in front of it: behind a bracket only where a piece
+    would be too long."""
+    for piece in _BREAKS.split(text):
+        parts = [piece] if len(piece) <= room else _BRACKETS.split(piece)
+        yield parts[0], " "
+        yield from ((part, "") for part in parts[1:])

@@ -18,8 +18,7 @@ from odec.syntax import tree
 
 # Keras's initializers that need no arguments.
 INITIALIZERS = tuple(
-    """glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform ones orthogonal
-    random_normal random_uniform truncated_normal variance_scaling zeros""".split()
+    ["glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "truncated_normal", "variance_scaling", "zeros"]
 )
 
 
@@ -111,7 +110,11 @@ class _Builder:
         except ShapeError:
             fits = False
         if not fits:
-            help = f"declare `{name}` as an array, such as `state {name}[{value.shape[0]}]`" if not shape else "check the shapes"
+            help = (
+                f"declare `{name}` as an array, such as `state {name}[{value.shape[0]}]`"
+                if not shape
+                else "check the shapes"
+            )
             message = f"`{name}` is {shape_text(shape)}, and its value is {shape_text(value.shape)}"
             self._error("E0301", message, node, help)
         return fits
@@ -124,9 +127,7 @@ class _Builder:
         value = self.lowering.number(statement.value)
         shape = self.lowering.shapes.setdefault(name, value.shape)
         self._fits(value, shape, statement.value, name)
-        const = Const(
-            name, value, statement.name.span, statement.comment, shape, self._dimensions(statement.shape)
-        )
+        const = Const(name, value, statement.name.span, statement.comment, shape, self._dimensions(statement.shape))
         if not shape:
             self.numbers[const.symbol] = self._number(statement.value, value)
         return const
@@ -207,7 +208,11 @@ class _Builder:
         return self._number(node, formula)
 
     def _prior(self, written: tree.Distribution) -> Prior | None:
-        return Prior(written.kind.name, tuple(map(self._number, written.arguments))) if self._known(written, True) else None
+        return (
+            Prior(written.kind.name, tuple(map(self._number, written.arguments)))
+            if self._known(written, True)
+            else None
+        )
 
     def _known(self, written: tree.Distribution, prior: bool) -> bool:
         """Whether a distribution exists and has its arguments; reports where not."""
@@ -248,7 +253,7 @@ class _Builder:
 
     def _check_log(self, statement: tree.Param, value: object, lower: float) -> None:
         bad_guess = any(v <= 0 for v in _numbers(value))
-        if bad_guess or lower <= 0 and statement.bounds is not None:
+        if bad_guess or (lower <= 0 and statement.bounds is not None):
             wrong = "its first guess" if bad_guess else "its lower bound"
             assert statement.value is not None
             self._error(
@@ -339,13 +344,18 @@ class _Builder:
         statement = statements[0]
         start = 0.0 if statement.start is None else self._solve_number(statement.start)
         stop, step, every = (
-            None if part is None else self._solve_number(part) for part in (statement.stop, statement.step, statement.every)
+            None if part is None else self._solve_number(part)
+            for part in (statement.stop, statement.step, statement.every)
         )
         if stop is not None and stop == start:
-            self._error("E0409", f"`solve` ends where it starts, at {start:g}", statement, "write `solve from 0 to 100`")
+            self._error(
+                "E0409", f"`solve` ends where it starts, at {start:g}", statement, "write `solve from 0 to 100`"
+            )
         for part, value, word in ((statement.step, step, "step"), (statement.every, every, "every")):
             if part is not None and value is not None and value <= 0:
-                self._error("E0409", f"`{word}` must be positive", part, "time runs backwards when `to` lies before `from`")
+                self._error(
+                    "E0409", f"`{word}` must be positive", part, "time runs backwards when `to` lies before `from`"
+                )
         method = None if statement.method is None else statement.method.name
         return Solve(start, stop, step, every, method)
 

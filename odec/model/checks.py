@@ -78,7 +78,7 @@ class _Checker:
     def name(self, node: tree.Name) -> None:
         name = node.name
         kind = self.names.kind(name)
-        if not node.order and (kind and kind != "function" or name in _LITERALS):
+        if not node.order and ((kind and kind != "function") or name in _LITERALS):
             return
         if kind == "function" or name in _BUILT_IN:
             call = f"{name}({', '.join(self._parameters(name))})"
@@ -101,7 +101,9 @@ class _Checker:
         guess = nearest(node.name, [*self.names.table, *(r for r in _LITERALS)])
         declare = f"declare it with `param {node.name} = …`"
         near = guess.removeprefix("did you mean ").removesuffix("?")
-        help = guess if guess.endswith("(case differs)?") else f"{declare}, or did you mean {near}?" if guess else declare
+        help = (
+            guess if guess.endswith("(case differs)?") else f"{declare}, or did you mean {near}?" if guess else declare
+        )
         self.report("E0203", f"`{node.name}` is not defined", node, help)
 
     def call(self, node: tree.Call) -> None:
@@ -132,8 +134,10 @@ class _Checker:
     def _arity(self, node: tree.Call, name: str, least: int, most: int | None) -> None:
         count = len(node.arguments)
         if name == "if" and count >= 3 and count % 2 == 0:
-            self.report("E0211", "`if` has a condition without a value, or no last value", node, "write `if(c1, a, c2, b, d)`")
-        elif count < least or most is not None and count > most:
+            self.report(
+                "E0211", "`if` has a condition without a value, or no last value", node, "write `if(c1, a, c2, b, d)`"
+            )
+        elif count < least or (most is not None and count > most):
             wanted = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
             plural = "" if wanted == "1" else "s"
             call = f"{name}({', '.join(self._parameters(name))})"
@@ -162,7 +166,11 @@ class _Checker:
                             help="it may depend on consts and sizes; for more write an intermediate, without the keyword",
                         )
             case tree.At() | tree.Every():
-                parts = statement.times if isinstance(statement, tree.At) else (statement.period, statement.start, statement.stop)
+                parts = (
+                    statement.times
+                    if isinstance(statement, tree.At)
+                    else (statement.period, statement.start, statement.stop)
+                )
                 for node in (n for part in parts if part is not None for n in names_in(part)):
                     culprit = self._moving(node.name, set())
                     if culprit:
@@ -195,7 +203,7 @@ class _Checker:
         while stack:
             name = stack.pop()
             named = self.names.table.get(name)
-            if name == "t" or named is not None and named.kind in ("state", "input"):
+            if name == "t" or (named is not None and named.kind in ("state", "input")):
                 return name
             if named is not None and named.kind in ("intermediate", "observe") and name not in seen:
                 seen.add(name)
@@ -332,5 +340,3 @@ def _loop(names: Names, members: list[str]) -> Diagnostic:
         first.span,
         help=f"the circle is {chain}; a value that feeds back on itself is a state: give it a derivative",
     )
-
-

@@ -1,6 +1,6 @@
 """Jumps: what changes at a moment, and when.
 
-    at t = 10: x += dose        every 24 from 0 to 96: x += dose        when x > 3: x = 0, n += 1
+at t = 10: x += dose        every 24 from 0 to 96: x += dose        when x > 3: x = 0, n += 1
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ def _jump(
             return Jump("at", found, statement.span, times=tuple(map(lowering.number, statement.times)))
         case tree.Every():
             ends = (statement.start, statement.stop)
-            times = (lowering.number(statement.period), *(None if end is None else lowering.number(end) for end in ends))
+            times = (
+                lowering.number(statement.period),
+                *(None if end is None else lowering.number(end) for end in ends),
+            )
             return Jump("every", found, statement.span, times=times)
     return Jump("when", found, statement.span, condition=lowering.condition(statement.condition))
 

@@ -96,7 +96,9 @@ class Lowering:
         matrix = isinstance(node, tree.Product) and "@" in node.operators
         for left, right, a, b in zip(parts, parts[1:], shapes, shapes[1:], strict=False):
             if (matrix and (not a or not b or a[-1] != b[0])) or (not matrix and not _fit(a, b)):
-                one, other = (f"`{self._excerpt(part)}` is {shape_text(shape)}" for part, shape in ((left, a), (right, b)))
+                one, other = (
+                    f"`{self._excerpt(part)}` is {shape_text(shape)}" for part, shape in ((left, a), (right, b))
+                )
                 return f"shapes do not fit: {one}, and {other}"
         return ""
 
@@ -181,7 +183,9 @@ class Lowering:
         self._expansions += 1
         if self._expansions > MOST_EXPANSIONS or len(self._calls) > DEEPEST_CALLS:
             if not any(error.code == "E0106" for error in self.errors):
-                self._report("E0106", f"the functions that `{name}` calls expand to too much", node, "use intermediates")
+                self._report(
+                    "E0106", f"the functions that `{name}` calls expand to too much", node, "use intermediates"
+                )
             return ZERO
         bound = dict(zip((p.name for p in named.statement.parameters), arguments, strict=True))
         self._calls.append(node)
@@ -198,7 +202,9 @@ class Lowering:
             case "dot":
                 left, right = arguments
                 if len(left.shape) != 1 or left.shape != right.shape:
-                    raise ShapeError(f"`dot` needs two vectors of one length, not {shape_text(left.shape)} and {shape_text(right.shape)}")
+                    raise ShapeError(
+                        f"`dot` needs two vectors of one length, not {shape_text(left.shape)} and {shape_text(right.shape)}"
+                    )
                 return total(multiply(left, right))
             case "roll":
                 if len(arguments[0].shape) != 1:
@@ -217,26 +223,43 @@ class Lowering:
         value = evaluate([formula], self.sizes)[0] if known else math.nan
         if not known or not math.isfinite(value) or value != int(value):
             what = "an index" if least is None else "a size"
-            self._report(code, f"`{self._excerpt(node)}` is not a whole number made of literals and sizes", node, f"{what} is one")
+            self._report(
+                code,
+                f"`{self._excerpt(node)}` is not a whole number made of literals and sizes",
+                node,
+                f"{what} is one",
+            )
             return least or 0
         if least is not None and value < least:
-            self._report(code, f"`{self._excerpt(node)}` is {int(value)}: a size is at least {least}", node, "make it larger")
+            self._report(
+                code, f"`{self._excerpt(node)}` is {int(value)}: a size is at least {least}", node, "make it larger"
+            )
             return least
         return int(value)
 
     def _index(self, node: tree.Index, values: Mapping[str, Expression]) -> Expression:
         base = self.number(node.base, values)
         if len(node.items) > len(base.shape):
-            raise ShapeError(f"{shape_text(base.shape)} has no {len(node.items)} indices" if base.shape else "a number has no index")
+            raise ShapeError(
+                f"{shape_text(base.shape)} has no {len(node.items)} indices" if base.shape else "a number has no index"
+            )
         items, shape = [], []
         for item, length in zip(node.items, base.shape, strict=False):
             if isinstance(item, tree.Slice):
                 ends = [MISSING if end is None else self.number(end, values) for end in (item.start, item.stop)]
-                given = [None if e is MISSING else self.whole(n, e) for n, e in zip((item.start, item.stop), ends, strict=True)]  # type: ignore[arg-type]
+                given = [
+                    None if e is MISSING else self.whole(n, e)
+                    for n, e in zip((item.start, item.stop), ends, strict=True)
+                ]  # type: ignore[arg-type]
                 items.append(cut(*ends))
                 shape.append(len(range(*slice(*given).indices(length))))
                 if not shape[-1]:
-                    self._report("E0303", f"`{self._excerpt(item)}` is empty: there are {length} elements", item, "check the ends")
+                    self._report(
+                        "E0303",
+                        f"`{self._excerpt(item)}` is empty: there are {length} elements",
+                        item,
+                        "check the ends",
+                    )
                 continue
             formula = self.number(item, values)
             place = self.whole(item, formula)
@@ -252,7 +275,9 @@ class Lowering:
 
     def _choice(self, node: tree.Call, values: Mapping[str, Expression]) -> Expression:
         parts = [
-            self.number(part, values) if position % 2 or position == len(node.arguments) - 1 else self._lower(part, values)
+            self.number(part, values)
+            if position % 2 or position == len(node.arguments) - 1
+            else self._lower(part, values)
             for position, part in enumerate(node.arguments)
         ]
         return choose(*parts)

@@ -20,9 +20,7 @@ from odec.syntax import tree
 # Words that a scientist writes for something other than a derivative, whatever states there are: where the rest of
 # the word is a state too, nobody but the writer knows which was meant.
 ORDINARY_WORDS = frozenset(
-    """damp data date day dead death decay degradation delay delta demand density depth detection diet diffusion
-    dilution dimer dim distance division dock donor dosage dose drag drain drift drive drop drought drug dry dust
-    duration""".split()
+    ["damp", "data", "date", "day", "dead", "death", "decay", "degradation", "delay", "delta", "demand", "density", "depth", "detection", "diet", "diffusion", "dilution", "dimer", "dim", "distance", "division", "dock", "donor", "dosage", "dose", "drag", "drain", "drift", "drive", "drop", "drought", "drug", "dry", "dust", "duration"]
 )
 
 _KINDS: dict[type, str] = {

@@ -54,7 +54,9 @@ def _equalities(names: Names) -> list[Diagnostic]:
             moving = [n for n in names_in(node) if n.name == "t" or names.kind(n.name) == "state"]
             if moving:
                 text = names.source.excerpt(node.span)
-                cure = "for a jump at a time write `at t = 3: …`" if moving[0].name == "t" else "compare with `<` or `>`"
+                cure = (
+                    "for a jump at a time write `at t = 3: …`" if moving[0].name == "t" else "compare with `<` or `>`"
+                )
                 message = f"`{text}` compares a number that changes continuously, and is true at no step but by luck"
                 found.append(names.source.warning("W0404", message, node.span, help=cure))
     return found
@@ -66,7 +68,7 @@ def _powers(names: Names) -> list[Diagnostic]:
     for statement in names.file.statements:
         for node in (n for e in expressions_of(statement) for n in nodes(e) if isinstance(n, tree.Power)):
             trained = [n for n in names_in(node.exponent) if names.kind(n.name) in ("param", "state")]
-            differs = isinstance(node.base, tree.Negative) or isinstance(node.base, tree.Sum) and -1 in node.base.signs
+            differs = isinstance(node.base, tree.Negative) or (isinstance(node.base, tree.Sum) and -1 in node.base.signs)
             if trained and differs:
                 text = names.source.excerpt(node.base.span)
                 found.append(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
 from odec.model.expression import (
@@ -181,7 +181,9 @@ class _Reverse:
                         adjoints.setdefault(argument, []).append(multiply(adjoint, partial))
         # Symbols in the order in which they first stand.
         order = [node for node in self._order(formula) if node in found] + list(found)
-        return {symbol: total for symbol in dict.fromkeys(order) if not is_number(total := add(*reversed(found[symbol])), 0)}
+        return {
+            symbol: total for symbol in dict.fromkeys(order) if not is_number(total := add(*reversed(found[symbol])), 0)
+        }
 
     @staticmethod
     def _order(formula: Expression) -> list[Expression]:
@@ -251,10 +253,11 @@ def partials(node: Expression) -> Iterable[tuple[Expression, Expression]]:
 
 def _power_partials(node: Expression) -> Iterable[tuple[Expression, Expression]]:
     base, exponent = node.args
-    if is_number(exponent):
-        slope = multiply(exponent, power(base, subtract(exponent, ONE)))
-        return [(base, slope)]
     slope = multiply(exponent, power(base, subtract(exponent, ONE)))
+    if is_number(exponent):
+        # A root's slope at 0 counts 0, as that of `sqrt` does.
+        is_root = 0 < exponent.value < 1  # type: ignore[operator]
+        return [(base, choose(compare(">", base, ZERO), slope, ZERO) if is_root else slope)]
     # 0^p is 0 for every positive p, and log(0) has no value: the derivative by the exponent is 0 there.
     by_exponent = multiply(node, call("log", base))
     if not is_number(base):
@@ -272,7 +275,7 @@ def _table_derivative(name: str, place: int, arguments: tuple[Expression, ...]) 
     return Lowering(names).number(body, dict(zip(row.parameters, arguments, strict=True)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _written(text: str) -> tuple[Names, tree.Expression]:
     source = Source.from_text(f"derivative = {text}", "functions.py")
     file = parse(source)

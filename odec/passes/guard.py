@@ -1,7 +1,7 @@
 """Forms that are unsafe in floating point, written so that value and derivative are finite.
 
-    0.1*(v + 40)/(1 - exp(-(v + 40)/10))   →   x_over_expm1(-(v + 40)/10)       (1 at v = -40, where the text says 0/0)
-    1/(1 + exp(-(v - vh)/k))               →   sigmoid((v - vh)/k)              (exp overflows, and its derivative is NaN)
+0.1*(v + 40)/(1 - exp(-(v + 40)/10))   →   x_over_expm1(-(v + 40)/10)       (1 at v = -40, where the text says 0/0)
+1/(1 + exp(-(v - vh)/k))               →   sigmoid((v - vh)/k)              (exp overflows, and its derivative is NaN)
 """
 
 from __future__ import annotations
@@ -209,7 +209,9 @@ def _ratio(top: Expression, bottom: Expression) -> Expression | None:
         if factor.exponent > 0 and left < 0 and factor.base.role not in ("param", "const"):
             return None
         if left:
-            rest.append(power(factor.base, number(left)) if left > 0 else divide(ONE, power(factor.base, number(-left))))
+            rest.append(
+                power(factor.base, number(left)) if left > 0 else divide(ONE, power(factor.base, number(-left)))
+            )
     for key, factor in of_top.items():
         if key not in of_bottom:
             exponent = factor.exponent

@@ -182,4 +182,3 @@ def _evaluated(formula: Expression, values: dict[Expression, float]) -> tuple[fl
     """The value, and the largest number on the way to it."""
     numbers = evaluate(postorder([formula]), values)
     return numbers[-1], max(map(abs, numbers))
-

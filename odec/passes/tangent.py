@@ -48,7 +48,9 @@ def tangents(formulas: Iterable[Expression]) -> tuple[Expression, ...]:
     return tuple(done[formula] for formula in formulas)
 
 
-def model_tangents(model: Model, formulas: Iterable[Expression]) -> tuple[tuple[Expression, ...], dict[Expression, Expression]]:
+def model_tangents(
+    model: Model, formulas: Iterable[Expression]
+) -> tuple[tuple[Expression, ...], dict[Expression, Expression]]:
     """The tangents of formulas, and the definition of each intermediate's direction that they may use."""
     definitions = {direction(d.symbol): tangents([d.value])[0] for d in model.intermediates}
     return tangents(formulas), definitions
@@ -75,7 +77,10 @@ def _tangent(node: Expression, done: Directions) -> Expression:
             return stacked(tuple(moving))
         case "matmul":
             left, right = node.args
-            parts = (matmul(moving[0], right) if moving[0].shape else ZERO, matmul(left, moving[1]) if moving[1].shape else ZERO)
+            parts = (
+                matmul(moving[0], right) if moving[0].shape else ZERO,
+                matmul(left, moving[1]) if moving[1].shape else ZERO,
+            )
             return add(*parts)
         case "add":
             return add(*moving)
@@ -91,5 +96,3 @@ def _choice(node: Expression, done: Directions) -> Expression:
     conditions, values = choices(node)
     parts = [done[value] for value in values]
     return choose(*(part for pair in zip(conditions, parts, strict=False) for part in pair), parts[-1])
-
-

@@ -122,7 +122,9 @@ class Equations:
     def _row_layout(self) -> Layout:
         """States, then outputs: all that can be a column."""
         layouts = (self.layout, self.outputs)
-        return Layout(*(tuple(part for layout in layouts for part in getattr(layout, kind)) for kind in ("names", "shapes")))
+        return Layout(
+            *(tuple(part for layout in layouts for part in getattr(layout, kind)) for kind in ("names", "shapes"))
+        )
 
     def _rows(self, t: Tensor, x: Tensor, p: Values, c: Values) -> Tensor:
         """States and outputs packed, from packed states."""
@@ -219,7 +221,9 @@ class Variations:
 
     # Directional derivatives: P directions of a batch are P·batch rows.
 
-    def _directed(self, function: str, targets: Layout, t: Tensor, x: Tensor, s: Tensor, theta: Sequence[Tensor]) -> Tensor:
+    def _directed(
+        self, function: str, targets: Layout, t: Tensor, x: Tensor, s: Tensor, theta: Sequence[Tensor]
+    ) -> Tensor:
         """The changes (rows of targets, P, batch) along S (D, P, batch) and the params themselves."""
         equations, count = self.equations, len(self.wrt)
         shape = ops.shape(s)

@@ -287,6 +287,9 @@ def atan2(y: Any, x: Any) -> Any:
     """The angle of the point (x, y); derivative 0 at the origin, where there is none."""
     if _is_number(x, y):
         return math.atan2(y, x)
-    origin = ops.logical_and(x * ops.ones_like(y) == 0, y * ops.ones_like(x) == 0)
-    safe = ops.where(origin, ops.ones_like(x * ops.ones_like(y)), x * ops.ones_like(y))
-    return ops.where(origin, ops.zeros_like(safe), ops.arctan2(y * ops.ones_like(safe), safe))
+    if not _is_number(y):
+        x = x * ops.ones_like(y)
+    y = y * ops.ones_like(x)
+    origin = ops.logical_and(x == 0, y == 0)
+    safe = ops.where(origin, ops.ones_like(x), x)
+    return ops.where(origin, ops.zeros_like(safe), ops.arctan2(y, safe))
