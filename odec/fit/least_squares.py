@@ -25,7 +25,7 @@ LIMIT = "the limit of iterations was reached"
 UNFINISHED = "all epochs were run before an optimum was reached"
 NOT_FINITE = "the model gives no finite number at the start"
 # A loss beyond this has overflowed, or is about to: the point counts as one that cannot be computed.
-LARGEST = 1e200
+LARGEST = 1e100
 CONVERGED = frozenset({GRADIENT, REDUCTION, STEP, EXACT})
 
 

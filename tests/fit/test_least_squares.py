@@ -212,3 +212,12 @@ def test_finished_starts_are_not_evaluated_again() -> None:
     found = minimise(counted, np.array([[1.0, 1.0], [-1.2, 1.0]]), box(np.ones(2)))
     assert counts.tolist() == found.evaluations.tolist()
     assert counts[0] < counts[1]
+
+
+def test_huge_numbers_do_not_overflow() -> None:
+    """Warnings are errors in tests: a start that explodes must not raise one."""
+    z = np.array([[20.0], [1.0]])
+    both = evaluate(lambda p: np.exp(10 * p * T) - 1.0, lambda p: (10 * T * np.exp(10 * p * T))[:, None])
+    found = minimise(both, z, box(np.ones(1)))
+    assert found.reason[0] == NOT_FINITE
+    np.testing.assert_allclose(found.z[1], 0.0, atol=1e-6)
