@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from odec.diagnostics import Span
 from odec.emit.python import Identifiers, Printer, one_line, quoted, wrapped
 from odec.model.expression import TIME, Expression, is_number, symbol, symbols
 from odec.model.jumps import root_function
-from odec.model.model import Definition, Model
+from odec.model.model import Definition, Model, Named, Shaped
 from odec.passes.derivatives import Derivatives
 from odec.passes.share import Program, Step, program
 from odec.passes.tangent import direction, model_tangents
@@ -35,7 +36,7 @@ class Functions:
         self.outputs = outputs
         self.used: set[str] = set()
         self.during = "t, states, params, consts" + (", inputs" if model.inputs else "")
-        named = (*model.states, *model.params, *model.consts, *model.sizes, *model.inputs, *model.intermediates)
+        named: tuple[Named, ...] = (*model.states, *model.params, *model.consts, *model.sizes, *model.inputs, *model.intermediates)
         self.identifiers = Identifiers([item.name for item in named] + list(model.data))
         self.symbols = {item.symbol: self.identifiers[item.name] for item in named} | {TIME: "t"}
         self.symbols |= {symbol(name, "data"): self.identifiers[name] for name in model.data}
@@ -53,7 +54,7 @@ class Functions:
 
     def _constants(self) -> list[str]:
         lines = _header("constants", "consts", "The consts and sizes by name; what `consts` holds already stays.")
-        named = (*self.model.sizes, *self.model.consts)
+        named: tuple[Named, ...] = (*self.model.sizes, *self.model.consts)
         printer = Printer({item.symbol: f"consts[{quoted(item.name)}]" for item in named}, self.used)
         for size in self.model.sizes:
             lines.append(f"        consts.setdefault({quoted(size.name)}, {size.value})")
@@ -69,6 +70,7 @@ class Functions:
         lines = _header("shapes", "consts", "The shape of each array.")
         printer = Printer({size.symbol: f"consts[{quoted(size.name)}]" for size in self.model.sizes}, self.used)
         lines.append("        return {")
+        items: tuple[Shaped, ...]
         items = (*self.model.states, *self.model.params, *self.model.consts, *self.model.inputs)
         for item in items:
             if item.written_shape:
@@ -99,7 +101,7 @@ class Functions:
         return [*lines, *_returned(left)]
 
     def _outputs(self) -> list[str]:
-        by_name = {str(symbol.value): symbol for symbol in self.definitions}
+        by_name = {str(name.value): name for name in self.definitions}
         lines = _header("outputs", self.during, "The outputs, in the order of the description.")
         text, results = self._computed([by_name[name] for name in self.outputs])
         return [*lines, *text, *_returned(results)]
@@ -137,7 +139,7 @@ class Functions:
             pairs = zip(results[::2], results[1::2], strict=True)
             functions.append([*lines, *text, *_returned([_tuple(pair) for pair in pairs])])
         lines = _header("jumps", self.during, "The states behind each jump.")
-        changed = [dict((state.name, value) for state, value in jump.changes) for jump in jumps]
+        changed = [{state.name: value for state, value in jump.changes} for jump in jumps]
         wanted = [changes.get(state.name, state.symbol) for changes in changed for state in self.model.states]
         text, results = self._computed(wanted)
         width = len(self.model.states)
@@ -173,7 +175,7 @@ class Functions:
         return functions
 
     def _sparse(
-        self, name: str, text: str, tables: Sequence[Mapping[object, Expression]], arguments: str, many: bool = False
+        self, name: str, text: str, tables: Sequence[Mapping[Any, Expression]], arguments: str, many: bool = False
     ) -> list[str]:
         lines = _header(name, arguments, text)
         body, results = self._computed([value for table in tables for value in table.values()], comments=False)
@@ -213,7 +215,7 @@ class Functions:
         """Models with arrays: directional derivatives instead of entries."""
         model = self.model
         initial = [s.initial for s in model.states if s.initial is not None]
-        by_name = {str(symbol.value): symbol for symbol in self.definitions}
+        by_name = {str(name.value): name for name in self.definitions}
         directions = "state_directions, param_directions"
         return [
             self._tangent("rhs_tangent", f"{self.during}, {directions}", [e.value for e in model.equations]),
@@ -230,11 +232,11 @@ class Functions:
             f"The change of `{name.removesuffix('_tangent')}` along directions of the states and params.",
         )
         results, definitions = model_tangents(self.model, formulas)
-        extra = {symbol: Definition(str(symbol.value), value, Span(0, 0)) for symbol, value in definitions.items()}
+        extra = {name: Definition(str(name.value), value, Span(0, 0)) for name, value in definitions.items()}
         known = {}
-        for symbol, definition in self.definitions.items():
-            known[symbol] = definition
-            known[direction(symbol)] = extra[direction(symbol)]
+        for own, definition in self.definitions.items():
+            known[own] = definition
+            known[direction(own)] = extra[direction(own)]
         text, written = self._computed(results, comments=False, definitions=known)
         if holes:
             rest = iter(written)
@@ -263,22 +265,22 @@ class Functions:
         model = self.model
         roles = {node.role for node in symbols(*(step.value for step in steps.steps), *steps.results)}
         read = {_ARGUMENTS[role] for role in roles if role in _ARGUMENTS}
-        groups: dict[str, list[str]] = {
-            "states": [s.name for s in model.states],
-            "params": [p.name for p in model.params],
-            "consts": [c.name for c in (*model.consts, *model.sizes)],
-            "inputs": [u.name for u in model.inputs],
-            "data": list(model.data),
+        groups: dict[str, tuple[Named, ...]] = {
+            "states": model.states,
+            "params": model.params,
+            "consts": (*model.consts, *model.sizes),
+            "inputs": model.inputs,
         }
+        names_of = {argument: [item.name for item in items] for argument, items in groups.items()}
         lines = []
-        for argument, items in groups.items():
+        for argument, items in (names_of | {"data": list(model.data)}).items():
             if argument in read:
                 lines += _unpacked([self.identifiers[name] for name in items], argument)
         for role, argument in _DIRECTIONS.items():
             if role in roles and names is not None and printer is not None:
-                items = model.states if role.startswith("state") else model.params
-                written = [names.fresh(f"{self.identifiers[item.name]}_dot") for item in items]
-                printer.names.update({direction(item.symbol): name for item, name in zip(items, written, strict=True)})
+                moving = groups["states" if role.startswith("state") else "params"]
+                written = [names.fresh(f"{self.identifiers[item.name]}_dot") for item in moving]
+                printer.names.update({direction(item.symbol): name for item, name in zip(moving, written, strict=True)})
                 lines += _unpacked(written, argument)
         return lines
 

@@ -1,4 +1,4 @@
-"""The text of the generated module: a class that holds names, numbers and equations, for a reader as much as for Python."""
+"""The text of the generated module: a class of names, numbers and equations, for a reader as much as for Python."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from odec import __version__
 from odec.emit.description import description_lines, description_names, file_name
 from odec.emit.functions import Functions
 from odec.emit.python import WIDTH, one_line
-from odec.model.model import Model
+from odec.model.model import Model, Shaped
 from odec.passes.derivatives import Derivatives
 
 # What the generated module asks of `odec.runtime`; raised where an older runtime could not run it.
@@ -22,7 +22,8 @@ def module_text(model: Model, derivatives: Derivatives, name: str) -> str:
     head = [
         f'"""{_title(model) or name}',
         "",
-        f"Written by odec {__version__} from {_docstring(one_line(file_name(model)))}. Change that file and compile it again.",
+        f"Written by odec {__version__} from {_docstring(one_line(file_name(model)))}.",
+        "Change that file and compile it again.",
         '"""',
         "",
         *_import("odec.runtime", sorted(imports, key=lambda item: (item[0].islower(), item))),
@@ -55,10 +56,11 @@ def _title(model: Model) -> str:
 def _class_docstring(model: Model) -> list[str]:
     lines = [f'    """{_title(model) or "A system of equations."}']
     lines += [f"    {_docstring(one_line(line))}".rstrip() for line in model.description.splitlines()[1:]]
-    groups = (("States", model.states), ("Params", model.params), ("Consts", model.consts), ("Inputs", model.inputs))
-    for title, items in groups:
+    groups: dict[str, tuple[Shaped, ...]]
+    groups = {"States": model.states, "Params": model.params, "Consts": model.consts, "Inputs": model.inputs}
+    for title, items in groups.items():
         if items:
-            described = (f"{i.name} ({one_line(i.description)})" if i.description else i.name for i in items)  # type: ignore[attr-defined]
+            described = (f"{i.name} ({one_line(i.description)})" if i.description else i.name for i in items)
             lines += ["", *_filled(f"{title}: {', '.join(described)}.", 4)]
     return [*lines, '    """']
 

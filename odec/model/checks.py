@@ -60,8 +60,9 @@ class _Checker:
     def _data(self, statement: tree.AnyStatement) -> None:
         """A number that stands beside a datum exists only where data are compared."""
         for expression in expressions_of(statement):
-            inside = isinstance(statement, tree.Observe) and isinstance(expression, tree.Distribution)
-            allowed = set(map(id, (n for a in expression.arguments[1:] for n in names_in(a)))) if inside else set()
+            allowed: set[int] = set()
+            if isinstance(statement, tree.Observe) and isinstance(expression, tree.Distribution):
+                allowed = {id(name) for argument in expression.arguments[1:] for name in names_in(argument)}
             for node in names_in(expression):
                 if self.names.kind(node.name) == "data" and id(node) not in allowed:
                     self.report(
@@ -270,7 +271,7 @@ def _built_in_arity(name: str) -> tuple[int, int | None]:
     if name in FUNCTIONS:
         row = FUNCTIONS[name]
         return row.least, None if row.most is None else row.least
-    return {"if": (3, None), "roll": (2, 2), "dot": (2, 2)}.get(name, (1, 1))  # type: ignore[return-value]
+    return {"if": (3, None), "roll": (2, 2), "dot": (2, 2)}.get(name, (1, 1))
 
 
 def dependencies(names: Names, named: Named) -> list[str]:

@@ -15,7 +15,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from weakref import WeakValueDictionary
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
@@ -335,6 +335,11 @@ def counted(length: Expression, shape: Shape) -> Expression:
     return _node("range", (length,), shape=shape)
 
 
+def _called(value: Callable[..., float]) -> Callable[[Expression, list[float]], float]:
+    return lambda node, args: value(*args)
+
+
+
 ARRAY_OPERATIONS = frozenset(("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range"))
 
 
@@ -353,7 +358,7 @@ def rebuild(node: Expression, args: tuple[Expression, ...]) -> Expression:
     return call(node.head, *args)
 
 
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[..., Expression]] = {
     "add": add,
     "multiply": multiply,
     "divide": divide,
@@ -380,8 +385,11 @@ def _constant_value(node: Expression) -> float:
 # Walks
 
 
-def postorder(roots: Iterable[Expression]) -> Iterator[Expression]:
-    """Every node below the roots once, arguments before what uses them, in the order of the text."""
+def postorder(roots: Iterable[Expression], known: Container[Expression] = ()) -> Iterator[Expression]:
+    """Every node below the roots once, arguments before what uses them, in the order of the text.
+
+    Nodes that are `known` are passed over with all that only they lead to.
+    """
     seen: set[Expression] = set()
     for root in roots:
         stack = [(root, False)]
@@ -389,7 +397,7 @@ def postorder(roots: Iterable[Expression]) -> Iterator[Expression]:
             node, ready = stack.pop()
             if ready:
                 yield node
-            elif node not in seen:
+            elif node not in seen and node not in known:
                 seen.add(node)
                 stack.append((node, True))
                 stack.extend((argument, False) for argument in reversed(node.args))
@@ -458,5 +466,5 @@ _OPERATIONS = {
     "and": lambda node, args: all(args),
     "or": lambda node, args: any(args),
     "not": lambda node, args: not args[0],
-    **{name: (lambda node, args, value=value: value(*args)) for name, value in _VALUES.items()},
+    **{name: _called(value) for name, value in _VALUES.items()},
 }

@@ -246,13 +246,10 @@ class Lowering:
         items, shape = [], []
         for item, length in zip(node.items, base.shape, strict=False):
             if isinstance(item, tree.Slice):
-                ends = [MISSING if end is None else self.number(end, values) for end in (item.start, item.stop)]
-                given = [
-                    None if e is MISSING else self.whole(n, e)
-                    for n, e in zip((item.start, item.stop), ends, strict=True)
-                ]  # type: ignore[arg-type]
-                items.append(cut(*ends))
-                shape.append(len(range(*slice(*given).indices(length))))
+                start, first = self._end(item.start, values)
+                stop, last = self._end(item.stop, values)
+                items.append(cut(start, stop))
+                shape.append(len(range(*slice(first, last).indices(length))))
                 if not shape[-1]:
                     self._report(
                         "E0303",
@@ -272,6 +269,13 @@ class Lowering:
                 )
             items.append(formula)
         return index(base, tuple(items), (*shape, *base.shape[len(node.items) :]))
+
+    def _end(self, node: tree.Expression | None, values: Mapping[str, Expression]) -> tuple[Expression, int | None]:
+        """An end of a slice, and its value."""
+        if node is None:
+            return MISSING, None
+        formula = self.number(node, values)
+        return formula, self.whole(node, formula)
 
     def _choice(self, node: tree.Call, values: Mapping[str, Expression]) -> Expression:
         parts = [

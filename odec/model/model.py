@@ -126,6 +126,12 @@ class Input:
         return symbol(self.name, "input", self.shape)
 
 
+# What has a name, and a symbol in formulas.
+Named = State | Param | Const | Size | Input | Definition
+# What may be an array of a declared shape.
+Shaped = State | Param | Const | Input
+
+
 @dataclass(frozen=True)
 class Jump:
     """A change of states at a moment: `times` of an `at`; period, start and stop (the last two may be None) of an

@@ -36,6 +36,9 @@ _KINDS: dict[type, str] = {
 }
 
 
+_DECLARATIONS = (tree.State, tree.Param, tree.Const, tree.Size, tree.Input, tree.Data, tree.Function, tree.Observe)
+
+
 @dataclass(frozen=True)
 class Named:
     """What a name is, and where it is defined."""
@@ -86,7 +89,7 @@ def _derivative_names(names: Names) -> set[str]:
     file = names.file
     declared = {str(s.name.name) for s in file.statements if isinstance(s, tree.State)}
     declared |= {s.target.name for s in file.statements if isinstance(s, tree.Equation | tree.Next)}
-    defined = {s.name.name for s in file.statements if type(s) in _KINDS and not isinstance(s, tree.Assignment)}
+    defined = {s.name.name for s in file.statements if isinstance(s, _DECLARATIONS)}
     assigned = {s.name.name for s in file.statements if isinstance(s, tree.Assignment)}
     used = _used_names(file)
     found = set()

@@ -30,6 +30,8 @@ Names = dict[Expression, frozenset[Expression]]
 
 def guard_branches(model: Model) -> Model:
     """The model with the arguments in its branches guarded by their conditions."""
+    if not any(node.head == "if" for node in postorder(model.formulas)):
+        return model
     names: Names = {}
     intermediates = []
     for definition in model.intermediates:

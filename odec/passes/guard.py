@@ -24,7 +24,7 @@ from odec.model.expression import (
     power,
     rebuild,
 )
-from odec.model.model import Jump, Model, Noise, State
+from odec.model.model import Definition, Equation, Jump, Model, Noise, Observe, State
 
 _CLOSE = 1e-12
 
@@ -70,7 +70,8 @@ def guarded(formula: Expression) -> Expression:
 def unguarded(model: Model) -> list[Diagnostic]:
     """Warnings for quotients that are 0/0 at one point and that no rule makes safe: `sin(x)/x`."""
     found = []
-    for line in (*model.intermediates, *model.equations, *model.observes):
+    lines: tuple[Definition | Equation | Observe, ...] = (*model.intermediates, *model.equations, *model.observes)
+    for line in lines:
         choices = [node for node in postorder([line.value]) if node.head == "if"]
         guarded_parts = set(postorder(choices))
         for node in postorder([line.value]):
@@ -185,7 +186,7 @@ def _sum_key(node: Expression) -> tuple[float, object, Expression]:
     """(scale, key, base): node = scale*base, and two sums that differ by a number only have the same key."""
     if node.head != "add":
         return 1.0, node, node
-    terms: dict[object, float] = {}
+    terms: dict[frozenset[tuple[object, int]], float] = {}
     for term in node.args:
         coefficient, factors = _factors(term)
         key = frozenset((k, f.exponent) for k, f in factors.items())
@@ -193,8 +194,8 @@ def _sum_key(node: Expression) -> tuple[float, object, Expression]:
     # Which term the sum is scaled by must not depend on how it was written, nor on the hash seed.
     leading = min((k for k in terms if k and terms[k]), key=lambda k: sorted(map(repr, k)), default=None)
     scale = 1.0 if leading is None else terms[leading]
-    key = frozenset((k, float(f"{value / scale:.12g}")) for k, value in terms.items())
-    return scale, key, divide(node, number(_whole(scale))) if scale != 1.0 else node
+    scaled = frozenset((k, float(f"{value / scale:.12g}")) for k, value in terms.items())
+    return scale, scaled, divide(node, number(_whole(scale))) if scale != 1.0 else node
 
 
 def _ratio(top: Expression, bottom: Expression) -> Expression | None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from odec.model.expression import Expression, postorder, rebuild, symbol, symbols
+from odec.model.expression import Expression, postorder, rebuild, symbol
 from odec.model.model import Definition
 
 # An assignment holds at most so many operations, and brackets so deep.
@@ -72,14 +72,16 @@ class _Writer:
 
     def _needed(self) -> dict[Expression, Definition]:
         """The intermediates below the results, in their order."""
-        found: set[Expression] = set()
+        seen: set[Expression] = set()
         stack = list(self.results)
         while stack:
-            for name in symbols(stack.pop()):
-                if name in self.intermediates and name not in found:
-                    found.add(name)
-                    stack.append(self.intermediates[name].value)
-        return {name: definition for name, definition in self.intermediates.items() if name in found}
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack.extend(node.args)
+                if node in self.intermediates:
+                    stack.append(self.intermediates[node].value)
+        return {name: definition for name, definition in self.intermediates.items() if name in seen}
 
     def _write(self, formula: Expression) -> Expression:
         """The formula in terms of names that are assigned before; assigns the intermediates that it needs."""
@@ -91,22 +93,24 @@ class _Writer:
     def _unwritten(self, formula: Expression) -> list[Expression]:
         """The pending intermediates below a formula, in an order in which each stands behind those it uses."""
         order: dict[Expression, None] = {}
-        stack = [(name, False) for name in reversed(symbols(formula)) if name in self.pending]
+        stack = [(name, False) for name in reversed(self._pending_in(formula))]
         while stack:
             name, ready = stack.pop()
             if ready:
                 order[name] = None
             elif name not in order:
                 stack.append((name, True))
-                below = symbols(self.pending[name].value)
-                stack.extend((n, False) for n in reversed(below) if n in self.pending and n not in order)
+                below = self._pending_in(self.pending[name].value)
+                stack.extend((n, False) for n in reversed(below) if n not in order)
         return list(order)
+
+    def _pending_in(self, formula: Expression) -> list[Expression]:
+        """The pending intermediates that a formula names. Nothing that is written names one: it is not looked at again."""
+        return [node for node in postorder([formula], self.written) if node in self.pending]
 
     def _form(self, formula: Expression, shared: bool) -> Expression:
         """The formula with shared and overlong parts named. A whole definition is not named a second time."""
-        for node in postorder([formula]):
-            if node in self.written:
-                continue
+        for node in postorder([formula], self.written):
             form = self._cut(rebuild(node, tuple(self.written[argument] for argument in node.args)))
             if (node is not formula or shared) and self._is_worth_a_name(node):
                 form = self._named(form)

@@ -1,11 +1,10 @@
 """Two species compete for one resource.
 
-Written by odec 0.1.0 from model.ode (SHA-256 0000…). Change the model and compile it again, not this file.
+Written by odec 0.1.0 from model.ode.
+Change that file and compile it again.
 """
 
-from keras import ops
-
-from odec.runtime import Defaults, Description, Layer, Output, Param, State, register, require
+from odec.runtime import Defaults, Description, Layer, Param, State, register, require
 
 require(1)
 
@@ -15,89 +14,101 @@ class Competition(Layer):
     """Two species compete for one resource.
 
     States: x1 (first species), x2 (second species).
-    ...
+
+    Params: r1 (growth rate of the first species), r2 (growth rate of the second species), a1 (harm done to the first
+    species by the second), a2 (harm done to the second species by the first), iN1 (one over the carrying capacity of
+    the first species), iN2 (one over the carrying capacity of the second species).
     """
 
     description = Description(
         name="Competition",
         source="model.ode",
-        digest="0000",
+        digest="f986148a33544c891259f9466881111eb45527228875f925cfa4179e77e898ee",
         version="0.1.0",
         text="Two species compete for one resource.",
-        states=(State("x1", "first species"), State("x2", "second species")),
-        params=(
-            Param("r1", 0.1, 0.0, 1.0, description="growth rate"),
-            Param("r2", 0.3, 0.0, 1.0),
-            Param("a1", 0.0001, 1e-06, 0.01, log=True),
-            Param("a2", 0.0002, 1e-06, 0.01, log=True),
-            Param("iN1", 0.002),
-            Param("iN2", 0.003),
+        states=(
+            State("x1", description="first species"),
+            State("x2", description="second species"),
         ),
-        outputs=(Output("total", "observe"),),
-        defaults=Defaults(start=0.0, stop=100.0, step=0.1, method="euler"),
+        params=(
+            Param("r1", 0.1, description="growth rate of the first species"),
+            Param("r2", 0.3, description="growth rate of the second species"),
+            Param("a1", 0.0001, description="harm done to the first species by the second"),
+            Param("a2", 0.0002, description="harm done to the second species by the first"),
+            Param("iN1", 0.002, description="one over the carrying capacity of the first species"),
+            Param("iN2", 0.003, description="one over the carrying capacity of the second species"),
+        ),
+        defaults=Defaults(stop=100.0, step=0.1, method="euler"),
     )
 
     @staticmethod
-    def constants(c):
-        return c
+    def constants(consts):
+        """The consts and sizes by name; what `consts` holds already stays."""
+        return consts
 
     @staticmethod
-    def initial(p, c):
-        return 100.0, 150.0
+    def initial(params, consts):
+        """The states at the start; None where the caller must say."""
+        return 100, 150
 
     @staticmethod
-    def rhs(t, x, p, c):
-        x1, x2 = x
-        r1, r2, a1, a2, iN1, iN2 = p
+    def rhs(t, states, params, consts):
+        """dx/dt of each state."""
+        x1, x2 = states
+        r1, r2, a1, a2, iN1, iN2 = params
         # dx1 = r1*x1*(1 - iN1*x1) - a1*x1*x2
-        dx1 = r1 * x1 * (1 - iN1 * x1) - a1 * x1 * x2
+        dx1 = x1 * (r1 * (1 - iN1 * x1) - a1 * x2)
         # dx2 = r2*x2*(1 - iN2*x2) - a2*x1*x2
-        dx2 = r2 * x2 * (1 - iN2 * x2) - a2 * x1 * x2
+        dx2 = x2 * (r2 * (1 - iN2 * x2) - a2 * x1)
         return dx1, dx2
 
     @staticmethod
-    def outputs(t, x, p, c):
-        x1, x2 = x
-        # observe total = x1 + x2
-        total = x1 + x2
-        return (total,)
+    def outputs(t, states, params, consts):
+        """The outputs, in the order of the description."""
+        return ()
 
     @staticmethod
-    def rhs_x(t, x, p, c):
-        x1, x2 = x
-        r1, r2, a1, a2, iN1, iN2 = p
+    def rhs_x(t, states, params, consts):
+        """∂(dx/dt)/∂x, where it is not 0."""
+        x1, x2 = states
+        r1, r2, a1, a2, iN1, iN2 = params
         return {
-            ("x1", "x1"): r1 * (1 - 2 * iN1 * x1) - a1 * x2,
-            ("x1", "x2"): -a1 * x1,
-            ("x2", "x1"): -a2 * x2,
-            ("x2", "x2"): r2 * (1 - 2 * iN2 * x2) - a2 * x1,
+            ("x1", "x1"): -x1 * r1 * iN1 + (r1 * (1 - iN1 * x1) - a1 * x2),
+            ("x1", "x2"): -x1 * a1,
+            ("x2", "x2"): -x2 * r2 * iN2 + (r2 * (1 - iN2 * x2) - a2 * x1),
+            ("x2", "x1"): -x2 * a2,
         }
 
     @staticmethod
-    def rhs_p(t, x, p, c):
-        x1, x2 = x
-        r1, r2, a1, a2, iN1, iN2 = p
+    def rhs_p(t, states, params, consts):
+        """∂(dx/dt)/∂p, where it is not 0."""
+        x1, x2 = states
+        r1, r2, a1, a2, iN1, iN2 = params
         return {
             ("x1", "r1"): x1 * (1 - iN1 * x1),
+            ("x1", "iN1"): -x1 * r1 * x1,
             ("x1", "a1"): -x1 * x2,
-            ("x1", "iN1"): -r1 * x1 * x1,
             ("x2", "r2"): x2 * (1 - iN2 * x2),
-            ("x2", "a2"): -x1 * x2,
-            ("x2", "iN2"): -r2 * x2 * x2,
+            ("x2", "iN2"): -x2 * r2 * x2,
+            ("x2", "a2"): -x2 * x1,
         }
 
     @staticmethod
-    def rhs_t(t, x, p, c):
+    def rhs_t(t, states, params, consts):
+        """∂(dx/dt)/∂t, where it is not 0."""
         return {}
 
     @staticmethod
-    def initial_p(p, c):
+    def initial_p(params, consts):
+        """∂x(start)/∂p, where it is not 0."""
         return {}
 
     @staticmethod
-    def outputs_x(t, x, p, c):
-        return {("total", "x1"): 1.0, ("total", "x2"): 1.0}
+    def outputs_x(t, states, params, consts):
+        """∂(outputs)/∂x, where it is not 0."""
+        return {}
 
     @staticmethod
-    def outputs_p(t, x, p, c):
+    def outputs_p(t, states, params, consts):
+        """∂(outputs)/∂p, where it is not 0."""
         return {}
