@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,8 @@ def class_name(text: str) -> str:
         stem = path.resolve().parent.name
     elif stem == "model" and path.exists():
         stem = Path.cwd().name
+    # Python reads names in this form.
+    stem = unicodedata.normalize("NFKC", stem)
     name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", stem) if part)
     if not name.isidentifier() or keyword.iskeyword(name):
         name = f"Model{name}" if f"Model{name}".isidentifier() else "Model"

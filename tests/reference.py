@@ -57,30 +57,38 @@ class Floats:
 
 
 class Exact:
-    """Real numbers to 40 digits; NaN where there is no real value."""
+    """Real numbers to 40 digits; NaN where there is no real value, and `undefined` says that this has happened."""
 
     # The double next to π, as in the module: sin(pi) is 1.2e-16 for both.
     pi = mpmath.mpf(math.pi)
+
+    def __init__(self) -> None:
+        self.undefined = False
 
     def number(self, value: Any) -> Any:
         return mpmath.mpf(value)
 
     def divide(self, a: Any, b: Any) -> Any:
-        return a / b if b != 0 else mpmath.nan
+        return self._real(a / b if b != 0 else mpmath.nan)
 
     def power(self, a: Any, b: Any) -> Any:
         if a == 0:
-            return mpmath.mpf(1) if b == 0 else mpmath.mpf(0) if b > 0 else mpmath.nan
-        return a**b if a > 0 or b == int(b) else mpmath.nan
+            return self._real(mpmath.mpf(1) if b == 0 else mpmath.mpf(0) if b > 0 else mpmath.nan)
+        return self._real(a**b if a > 0 or b == mpmath.floor(b) else mpmath.nan)
 
     def function(self, name: str, *arguments: Any) -> Any:
         if any(isinstance(a, mpmath.mpc) or mpmath.isnan(a) for a in arguments):
             return mpmath.nan
         try:
-            value = _MEANINGS[name](mpmath, *arguments)
+            return self._real(_MEANINGS[name](mpmath, *arguments))
         except (ValueError, ZeroDivisionError):
+            return self._real(mpmath.nan)
+
+    def _real(self, value: Any) -> Any:
+        if isinstance(value, mpmath.mpc) or mpmath.isnan(value):
+            self.undefined = True
             return mpmath.nan
-        return value if isinstance(value, mpmath.mpf | int | float) else mpmath.nan
+        return value
 
 
 FLOATS, EXACT = Floats(), Exact()
@@ -152,7 +160,7 @@ class Reference:
         used = _used(file)
         for name in assigned:
             evident = name[1:] in used and name[1:] not in others and name not in used
-            if name[0] == "d" and name[1:] and (name[1:] in known or evident):
+            if name[0] == "d" and name[1:] not in ("", "t", "pi") and (name[1:] in known or evident):
                 equations[name[1:]] = (1, assigned[name])
         self.intermediates = {n: v for n, v in assigned.items() if not (n[0] == "d" and n[1:] in equations)}
         self.intermediates |= {s.name.name: s.value for s in statements if isinstance(s, tree.Observe) and s.value}
@@ -289,11 +297,11 @@ def _fields(node: tree.Node) -> list[str]:
     return list(node.__dataclass_fields__)
 
 
-def central_difference(function: Callable[[Any], Any], at: float) -> tuple[float, float]:
+def central_difference(function: Callable[[Any], Any], at: float, step: int = 13) -> tuple[float, float]:
     """The derivative of a function of an exact number, and what the digits that are carried leave open of it."""
     with mpmath.workdps(DIGITS):
         x = mpmath.mpf(at)
-        h = mpmath.mpf(10) ** -13 * max(abs(x), mpmath.mpf(10) ** -3)
+        h = mpmath.mpf(10) ** -step * max(abs(x), mpmath.mpf(10) ** -3)
         above, below = function(x + h), function(x - h)
         open_digits = max(abs(above), abs(below)) * mpmath.mpf(10) ** (3 - DIGITS) / h
         return float((above - below) / (2 * h)), float(open_digits)

@@ -26,7 +26,10 @@ DOMAINS = {
 }
 # What sympy calls it; nothing where sympy has no such function, or none with a derivative that is a number.
 SYMPY = {
-    **{name: getattr(sympy, name) for name in "exp log sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf".split()},
+    **{
+        name: getattr(sympy, name)
+        for name in "exp log sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf".split()
+    },
     "ln": sympy.log,
     "log2": lambda x: sympy.log(x, 2),
     "log10": lambda x: sympy.log(x, 10),
@@ -62,7 +65,9 @@ def _derivative(row, place, point):
 def test_the_value_is_that_of_the_reference(row) -> None:
     for point in _points(row.name, 3):
         arguments = _arguments(row, point)
-        assert row.value(*arguments) == pytest.approx(reference.FLOATS.function(row.name, *arguments), rel=1e-14, abs=1e-300)
+        assert row.value(*arguments) == pytest.approx(
+            reference.FLOATS.function(row.name, *arguments), rel=1e-14, abs=1e-300
+        )
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.derivatives], ids=lambda row: row.name)
@@ -70,6 +75,7 @@ def test_the_derivative_is_the_slope_of_the_value(row) -> None:
     for point in _points(row.name):
         point = _arguments(row, point)
         for place, at in enumerate(point):
+
             def along(v, place=place, point=point):
                 moved = [mpmath.mpf(a) for a in point]
                 moved[place] = v

@@ -27,13 +27,11 @@ from odec.syntax.parser import parse
 MODELS, TENSORS = 520, 60
 
 # Names that mean something to Python, Keras, sympy or the generated module; letters of other scripts.
-NAMES = (
-    """lambda class def import return None True yield async self cls states params consts inputs data t0 select power register
+NAMES = """lambda class def import return None True yield async self cls states params consts inputs data t0 select power register
     require Layer State Param Description maximum minimum w1 w2 w3 dx keras ops tf np K layer call build dtype weights
     S E I N O Q C beta gamma zeta Symbol Integer Add Mul exp1 log_ sin_ cosx α β γ δ ε λ μ π_ σ ω Δx ψ1 ж 变量 naïve x_1 _x __x
     step method from to every linear hold at when next state param const observe input size solve normal per experiment
     print eval exec open len float int abs_ sum_ k1 k2 h dt y0 tau sp_1 s0 s1""".split()
-)
 UNARY = "exp log ln log2 log10 sqrt abs sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf sigmoid softplus relu".split()
 JUMPY = "sign floor ceil heaviside".split()
 
@@ -84,7 +82,9 @@ class Writer:
             function = self.chance.choice(UNARY if pick() < 0.9 else JUMPY)
             return f"{function}({one})"
         if kind == 16:
-            return f"{self.chance.choice(('max', 'min'))}({one}, {self.expression(names, depth - 1)}, {self.atom(names)})"
+            return (
+                f"{self.chance.choice(('max', 'min'))}({one}, {self.expression(names, depth - 1)}, {self.atom(names)})"
+            )
         if kind == 17:
             return f"{self.chance.choice(('mod', 'atan2'))}({one}, {self.expression(names, depth - 1)})"
         if kind == 18:
@@ -173,10 +173,18 @@ def _opaque(head: str) -> Any:
     return lambda node, *xs: sympy.Function(f"our_{head}")(*xs)
 
 
-for _head, _relation in (("<", sympy.Lt), ("<=", sympy.Le), (">", sympy.Gt), (">=", sympy.Ge), ("==", sympy.Eq), ("!=", sympy.Ne)):
+for _head, _relation in (
+    ("<", sympy.Lt),
+    ("<=", sympy.Le),
+    (">", sympy.Gt),
+    (">=", sympy.Ge),
+    ("==", sympy.Eq),
+    ("!=", sympy.Ne),
+):
     _SYMPY[_head] = lambda node, x, y, relation=_relation: relation(x, y, evaluate=False)
 for _head in (*UNARY, *JUMPY, "max", "min", "mod", "atan2", "x_over_expm1"):
     _SYMPY.setdefault(_head, _opaque(_head))
+
 
 def _written(seed: int) -> Source:
     return Source.from_text("\n".join(Writer(random.Random(seed)).system()) + "\n", "random.ode")
@@ -225,11 +233,13 @@ def _check_sympy(model: Any, meaning: reference.Reference, where: list[Where], t
         names[item.symbol] = sympy.Dummy(real=True)
     names[TIME] = sympy.Dummy(real=True)
     with mpmath.workdps(reference.DIGITS):
-        point = meaning.at(w.t, w.states, w.params, reference.EXACT)
+        exact = reference.Exact()
+        point = meaning.at(w.t, w.states, w.params, exact)
         values = {s: point.value(str(s.value)) for s in names}
         lines = [(d.value, point.value(d.name)) for d in model.intermediates]
         lines += [(e.value, point.slope(e.state.name)) for e in model.equations]
-        if any(mpmath.isnan(v) for v in values.values()):
+        if exact.undefined:
+            # Somewhere there is no number; whether it is compared with another one has no meaning to agree on.
             return
         try:
             formulas = [to_sympy(f, names) for f, _ in lines]

@@ -14,7 +14,9 @@ SECONDS = 12
 SHARED = Path(__file__).parent.parent.parent.parent / "shared"
 
 
-def _rates(text: str, states: dict[str, float], params: dict[str, float] | None = None, t: float = 0.0) -> dict[str, float]:
+def _rates(
+    text: str, states: dict[str, float], params: dict[str, float] | None = None, t: float = 0.0
+) -> dict[str, float]:
     start = time.perf_counter()
     result, layer = compiled(text)
     assert time.perf_counter() - start < SECONDS

@@ -75,7 +75,11 @@ def test_simplify_makes_no_finite_value_infinite(dtype: str) -> None:
     """S01: 1000 points of the parameter box, before and after all passes."""
     chance = random.Random(1)
     where = [
-        Where(chance.uniform(0, 100), {"x": chance.uniform(-2, 2)}, {"a": chance.uniform(0, 20), "b": chance.uniform(0.1, 2)})
+        Where(
+            chance.uniform(0, 100),
+            {"x": chance.uniform(-2, 2)},
+            {"a": chance.uniform(0, 20), "b": chance.uniform(0.1, 2)},
+        )
         for _ in range(1000)
     ]
     before, after = (Generated(compiled(DECAY, without=w)[1], where, True, dtype) for w in (tuple(NAMES), ()))
@@ -160,7 +164,9 @@ def _slope_by_tape(layer, name: str, value: float, dtype: str = "float64") -> tu
         ("tanh(1000*x)", 5.0, 1.0, 0.0),
     ],
 )
-def test_value_and_slope_of_the_chosen_branch_are_finite(formula: str, at: float, value: float, slope: float, dtype: str) -> None:
+def test_value_and_slope_of_the_chosen_branch_are_finite(
+    formula: str, at: float, value: float, slope: float, dtype: str
+) -> None:
     """S02, S05, S07, S09: the generated derivative, and that of automatic differentiation of the generated rate."""
     _, layer = compiled(f"state x = 1\nparam p = 2\nx' = {formula} + 0*p")
     generated = Generated(layer, [Where(0.0, {"x": at}, {"p": 2.0})], True, dtype)
