@@ -20,7 +20,43 @@ from odec.syntax import tree
 # Words that a scientist writes for something other than a derivative, whatever states there are: where the rest of
 # the word is a state too, nobody but the writer knows which was meant.
 ORDINARY_WORDS = frozenset(
-    ["damp", "data", "date", "day", "dead", "death", "decay", "degradation", "delay", "delta", "demand", "density", "depth", "detection", "diet", "diffusion", "dilution", "dimer", "dim", "distance", "division", "dock", "donor", "dosage", "dose", "drag", "drain", "drift", "drive", "drop", "drought", "drug", "dry", "dust", "duration"]
+    [
+        "damp",
+        "data",
+        "date",
+        "day",
+        "dead",
+        "death",
+        "decay",
+        "degradation",
+        "delay",
+        "delta",
+        "demand",
+        "density",
+        "depth",
+        "detection",
+        "diet",
+        "diffusion",
+        "dilution",
+        "dimer",
+        "dim",
+        "distance",
+        "division",
+        "dock",
+        "donor",
+        "dosage",
+        "dose",
+        "drag",
+        "drain",
+        "drift",
+        "drive",
+        "drop",
+        "drought",
+        "drug",
+        "dry",
+        "dust",
+        "duration",
+    ]
 )
 
 _KINDS: dict[type, str] = {
@@ -212,7 +248,24 @@ def _is_declared(names: Names, state: str) -> bool:
     return any(isinstance(s, tree.State) and s.name.name == state for s in names.file.statements)
 
 
+def _parameters_twice(names: Names) -> Iterator[Diagnostic]:
+    """`f(a, a) = …`"""
+    for statement in names.file.statements:
+        if isinstance(statement, tree.Function):
+            known: set[str] = set()
+            for parameter in statement.parameters:
+                if parameter.name in known:
+                    yield names.source.error(
+                        "E0202",
+                        f"two arguments of `{statement.name}` are called `{parameter.name}`",
+                        parameter.span,
+                        help="give one of them another name",
+                    )
+                known.add(parameter.name)
+
+
 def _check_derivatives(names: Names) -> None:
+    names.errors.extend(_parameters_twice(names))
     names.errors.extend(_faults_of_equations(names))
     names.errors.extend(_mixture(names))
 
@@ -228,6 +281,8 @@ def _faults_of_equations(names: Names) -> Iterator[Diagnostic]:
             yield _two_equations(names, f"next {state}", [s.span for s in statements])
     for state in names.states:
         given = names.derivatives.get(state, [])
+        if len(given) > 1 and f"d{state}" in names.unclear:
+            continue
         if len(given) > 1:
             written = names.source.excerpt(_left_side(given[0][1])).strip()
             yield _two_equations(names, written, [_left_side(s) for _, s in given])
@@ -255,7 +310,8 @@ def _faults_of_equations(names: Names) -> Iterator[Diagnostic]:
             )
     for state in names.states:
         for order in range(1, names.order(state)):
-            if (state, order) not in names.slopes:
+            # Of two equations nobody knows which order is meant.
+            if (state, order) not in names.slopes and len(names.derivatives[state]) == 1:
                 primes = "'" * order
                 yield names.source.error(
                     "E0209",
