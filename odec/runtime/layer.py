@@ -15,6 +15,7 @@ from odec.diagnostics import nearest
 from odec.runtime import guesses, loops, methods, simulate, sizing
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
+from odec.runtime.motion import Motion
 from odec.runtime.rows import default_times
 from odec.runtime.schedule import Schedule
 
@@ -289,10 +290,7 @@ class Layer(keras.layers.Layer):
 def _program(
     equations: Equations, method: str, schedule: Schedule, columns: tuple[str, ...], sequences: bool
 ) -> Callable[..., Tensor]:
-    tableau = methods.tableau(method)
-
-    def step(time: Callable[[float], Tensor], h: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
-        return methods.step(tableau, lambda t, y: equations.rhs(t, y, theta), time, h, x)
+    motion = Motion(equations, method)
 
     def run(inputs: Tensor, shared: Tensor, rows: Tensor) -> Tensor:
         batch = ops.shape(inputs)[0]
@@ -303,7 +301,7 @@ def _program(
         given = dict(zip(equations.states, ops.unstack(inputs, axis=1), strict=True)) if inputs.shape[1] else {}
         x0 = equations.initial(theta, given, like)
         states = loops.trajectory(
-            step, x0, theta, schedule.starts, schedule.steps, schedule.counts, single=schedule.single
+            motion.step, x0, theta, schedule.starts, schedule.steps, schedule.counts, single=schedule.single
         )
         if not schedule.follows_intervals:
             states = ops.take(ops.concatenate([x0[None], states]), schedule.order, axis=0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,8 +30,46 @@ if keras.backend.backend() not in BACKENDS:
 import tensorflow as tf  # noqa: E402
 
 Tensor = Any
-# step(time, h, x, theta) -> x: `time(c)` is the time at fraction c of the step, in the dtype of x.
-Step = Callable[[Callable[[float], Tensor], Tensor, Tensor, Sequence[Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step inside an interval: when it is, how long, and what belongs to the interval.
+
+    `start` (float64) is where the interval begins, `number` of `count` says which of its steps this is. `start` and
+    `length` are scalars, or (batch,) where each row has its own times. `series` are the interval's parts of the series
+    that `trajectory` was given.
+    """
+
+    start: Tensor
+    length: Tensor
+    number: Tensor
+    count: Tensor
+    dtype: Any
+    series: tuple[Tensor, ...] = ()
+
+    @property
+    def h(self) -> Tensor:
+        """The step's (signed) length, in the dtype of the states."""
+        return tf.cast(self.length, self.dtype)
+
+    def time(self, c: Any) -> Tensor:
+        """The time at fraction `c` of the step: from whole numbers, so that it does not drift."""
+        return tf.cast(self.start + self._steps(c) * self.length, self.dtype)
+
+    def along(self, c: Any) -> Tensor:
+        """How far along the interval (0 … 1) the fraction `c` of the step is."""
+        # An interval without steps is a moment: all its fractions are the same time.
+        return tf.cast(self._steps(c) / tf.cast(tf.maximum(self.count, 1), tf.float64), self.dtype)
+
+    def _steps(self, c: Any) -> Tensor:
+        return tf.cast(self.number, tf.float64) + (tf.cast(c, tf.float64) if tf.is_tensor(c) else c)
+
+
+# step(moment, x, theta) -> x behind the step.
+Step = Callable[[Moment, Tensor, Sequence[Tensor]], Tensor]
+# finish(i, moment, x, theta) -> x behind what happens at the end of interval i.
+Finish = Callable[[Tensor, Moment, Tensor, Sequence[Tensor]], Tensor]
 
 
 def compiled(
@@ -89,38 +128,68 @@ def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> t
     return value, tape.gradient(value, list(arguments), unconnected_gradients="zero")
 
 
+def bounded(
+    going: Callable[..., Tensor], body: Callable[..., Any], carry: Sequence[Tensor], most: int
+) -> tuple[Tensor, ...]:
+    """`carry = body(*carry)` while `going(*carry)`, at most `most` times; the shapes of the carry stay."""
+    shapes = [leaf.shape for leaf in carry]
+
+    def turn(*state: Tensor) -> list[Tensor]:
+        return [tf.ensure_shape(leaf, shape) for leaf, shape in zip(body(*state), shapes, strict=True)]
+
+    return tuple(tf.while_loop(going, turn, list(carry), maximum_iterations=most))
+
+
+def either(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """One of two branches, of which only that one is computed."""
+    return tf.cond(condition, then, otherwise)
+
+
 def trajectory(
-    step: Step, x0: Tensor, theta: Sequence[Tensor], starts: Any, steps: Any, counts: Any, *, single: bool
+    step: Step,
+    x0: Tensor,
+    theta: Sequence[Tensor],
+    starts: Any,
+    steps: Any,
+    counts: Any,
+    *,
+    single: bool,
+    series: Sequence[Tensor] = (),
+    finish: Finish | None = None,
 ) -> Tensor:
     """The states (M, …) at the ends of M intervals, interval i being `counts[i]` steps of length `steps[i]` from
-    `starts[i]`.
+    `starts[i]`, and then `finish`.
 
-    `x0` is an array of any shape, `theta` a list of tensors, all of one dtype; `starts`, `steps` are float64 (M,),
-    `counts` int32 (M,). `single` promises that each interval is one step. To be called inside a graph or a compiled
-    program.
+    `x0` is an array of any shape, `theta` a list of tensors, all of one dtype; `starts`, `steps` are float64 (M,), or
+    (M, batch) where rows have their own times, `counts` int32 (M,), 0 where only `finish` happens. `series` are tensors
+    (M, …): the steps of interval i see their parts i. `single` promises that each interval is one step. To be called
+    inside a graph or a compiled program.
 
-    The gradient by x0 and theta is that of the computed numbers (discretise, then differentiate): intervals are taken
-    in reverse, the states inside one are computed again from its stored start, and one step is differentiated at a
-    time. Memory: the output and the states of one interval. Second derivatives are NaN.
+    The gradient by x0, theta and series is that of the computed numbers (discretise, then differentiate): intervals are
+    taken in reverse, the states inside one are computed again from its stored start, and one step is differentiated at
+    a time. Memory: the output and the states of one interval. Second derivatives are NaN.
     """
     grid = _Grid(
         tf.convert_to_tensor(starts, tf.float64),
         tf.convert_to_tensor(steps, tf.float64),
         tf.convert_to_tensor(counts, tf.int32),
+        step,
+        finish,
+        single,
     )
-
-    forward = _underivable(lambda x0, *theta: _forward(step, x0, theta, grid, single))
+    many = len(theta)
+    forward = _underivable(lambda x0, *rest: _forward(grid, x0, rest[:many], rest[many:]))
     backward = _underivable(
-        lambda upstream, states, x0, *theta: _backward(step, x0, theta, grid, states, upstream, single)
+        lambda upstream, states, x0, *rest: _backward(grid, x0, rest[:many], rest[many:], states, upstream)
     )
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def run(x0: Tensor, *theta: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        states = forward(x0, *theta)
+    def run(x0: Tensor, *rest: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        states = forward(x0, *rest)
         # A gather of some of the states sends back IndexedSlices.
-        return states, lambda upstream: backward(tf.convert_to_tensor(upstream), states, x0, *theta)
+        return states, lambda upstream: backward(tf.convert_to_tensor(upstream), states, x0, *rest)
 
-    return run(x0, *theta)
+    return run(x0, *theta, *series)
 
 
 def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -143,79 +212,114 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Grid:
-    """The intervals as tensors; time in float64 until the moment it is used."""
+    """The intervals as tensors, time in float64 until the moment it is used, and what happens in them."""
 
-    def __init__(self, starts: Tensor, steps: Tensor, counts: Tensor) -> None:
+    def __init__(
+        self, starts: Tensor, steps: Tensor, counts: Tensor, step: Step, finish: Finish | None, single: bool
+    ) -> None:
         self.starts, self.steps, self.counts = starts, steps, counts
+        self.step, self.end, self.single = step, finish, single
 
     @property
     def intervals(self) -> Tensor:
         return tf.shape(self.starts)[0]
 
-    def apply(self, step: Step, i: Tensor, k: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
-        """Step k of interval i."""
-        start, h, k64 = self.starts[i], self.steps[i], tf.cast(k, tf.float64)
-        return step(lambda c: tf.cast(start + (k64 + c) * h, x.dtype), tf.cast(h, x.dtype), x, theta)
+    def moment(self, i: Tensor, k: Tensor, dtype: Any, series: Sequence[Tensor]) -> Moment:
+        return Moment(self.starts[i], self.steps[i], k, self.counts[i], dtype, tuple(series))
+
+    def apply(self, i: Tensor, k: Tensor, x: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
+        """Step k of interval i, whose parts of the series are `series`."""
+        return self.step(self.moment(i, k, x.dtype, series), x, theta)
+
+    def finish(self, i: Tensor, x: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
+        """What happens behind the last step of interval i."""
+        if self.end is None:
+            return x
+        return self.end(i, self.moment(i, self.counts[i], x.dtype, series), x, theta)
 
 
-def _forward(step: Step, x0: Tensor, theta: Sequence[Tensor], grid: _Grid, single: bool) -> Tensor:
+def _forward(grid: _Grid, x0: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
     states = tf.TensorArray(x0.dtype, size=grid.intervals, element_shape=x0.shape)
 
     def interval(i: Tensor, x: Tensor, states: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
-        if single:
-            x = grid.apply(step, i, tf.constant(0), x, theta)
+        own = [leaf[i] for leaf in series]
+        if grid.single:
+            x = grid.apply(i, tf.constant(0), x, theta, own)
         else:
-            x = _steps(lambda k, x: grid.apply(step, i, k, x, theta), grid.counts[i], x)
+            x = _steps(lambda k, x: grid.apply(i, k, x, theta, own), grid.counts[i], x)
+        x = grid.finish(i, x, theta, own)
         return i + 1, tf.ensure_shape(x, x0.shape), states.write(i, x)
 
     return _loop(grid.intervals, interval, x0, states)[1].stack()
 
 
 def _backward(
-    step: Step, x0: Tensor, theta: Sequence[Tensor], grid: _Grid, states: Tensor, upstream: Tensor, single: bool
+    grid: _Grid, x0: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor], states: Tensor, upstream: Tensor
 ) -> list[Tensor]:
-    before = tf.concat([x0[None], states[:-1]], axis=0)
+    """The gradients by x0, theta and series. Those by theta and by the interval's series are carried as one list."""
+    before, many = tf.concat([x0[None], states[:-1]], axis=0), len(theta)
+    most = tf.reduce_max(grid.counts) if grid.counts.shape[0] != 0 else tf.constant(1)
+    size = _static(grid.counts, most)
 
-    def one(
-        i: Tensor, k: Tensor, x: Tensor, adjoint: Tensor, gradients: Sequence[Tensor]
+    def shared(
+        function: Callable[[Tensor, Sequence[Tensor]], Tensor],
+        x: Tensor,
+        leaves: Sequence[Tensor],
+        adjoint: Tensor,
+        gradients: Sequence[Tensor],
     ) -> tuple[Tensor, list[Tensor]]:
-        """The adjoint before a step from the one after it, and the gradients by theta with the step's share."""
+        """The adjoint before `function(x, leaves)` from the one behind it, the gradients with its share."""
         with tf.GradientTape() as tape:
-            tape.watch([x, *theta])
-            after = grid.apply(step, i, k, x, theta)
-        shares = tape.gradient(after, [x, *theta], output_gradients=adjoint, unconnected_gradients="zero")
+            tape.watch([x, *leaves])
+            after = function(x, leaves)
+        shares = tape.gradient(after, [x, *leaves], output_gradients=adjoint, unconnected_gradients="zero")
         return shares[0], [g + share for g, share in zip(gradients, shares[1:], strict=True)]
 
-    most = tf.reduce_max(grid.counts) if grid.counts.shape[0] != 0 else tf.constant(1)
+    def one(i: Tensor, k: Tensor, x: Tensor, leaves: Sequence[Tensor], *carry: Any) -> tuple[Tensor, list[Tensor]]:
+        return shared(lambda x, leaves: grid.apply(i, k, x, leaves[:many], leaves[many:]), x, leaves, *carry)
 
-    def inner(i: Tensor, adjoint: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        buffer = tf.TensorArray(
-            x0.dtype, size=_static(grid.counts, most), element_shape=x0.shape, clear_after_read=False
-        )
+    def ended(i: Tensor, x: Tensor, leaves: Sequence[Tensor], *carry: Any) -> tuple[Tensor, list[Tensor]]:
+        if grid.end is None:
+            return carry[0], carry[1]
+        return shared(lambda x, leaves: grid.finish(i, x, leaves[:many], leaves[many:]), x, leaves, *carry)
+
+    def alone(i: Tensor, leaves: Sequence[Tensor], *carry: Any) -> tuple[Tensor, list[Tensor]]:
+        """Through an interval of one step."""
+        last = before[i] if grid.end is None else grid.apply(i, tf.constant(0), before[i], leaves[:many], leaves[many:])
+        return one(i, tf.constant(0), before[i], leaves, *ended(i, last, leaves, *carry))
+
+    def inner(
+        i: Tensor, leaves: Sequence[Tensor], adjoint: Tensor, gradients: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        buffer = tf.TensorArray(x0.dtype, size=size, element_shape=x0.shape, clear_after_read=False)
 
         def again(k: Tensor, x: Tensor, buffer: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
-            return k + 1, tf.ensure_shape(grid.apply(step, i, k, x, theta), x0.shape), buffer.write(k, x)
+            after = grid.apply(i, k, x, leaves[:many], leaves[many:])
+            return k + 1, tf.ensure_shape(after, x0.shape), buffer.write(k, x)
 
-        inside = _loop(grid.counts[i], again, before[i], buffer)[1].stack()
+        last, buffer = _loop(grid.counts[i], again, before[i], buffer)
+        inside = buffer.stack()
+        adjoint, gradients = ended(i, last, leaves, adjoint, gradients)
 
         def back(j: Tensor, adjoint: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
             k = grid.counts[i] - 1 - j
-            adjoint, shares = one(i, k, inside[k], adjoint, gradients)
+            adjoint, shares = one(i, k, inside[k], leaves, adjoint, gradients)
             return j + 1, adjoint, *shares
 
         result = _loop(grid.counts[i], back, adjoint, *gradients)
         return result[0], list(result[1:])
 
-    def interval(j: Tensor, adjoint: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def interval(j: Tensor, adjoint: Tensor, written: Any, *gradients: Tensor) -> tuple[Any, ...]:
         i = grid.intervals - 1 - j
-        adjoint = adjoint + upstream[i]
-        if single:
-            adjoint, shares = one(i, tf.constant(0), before[i], adjoint, gradients)
-        else:
-            adjoint, shares = inner(i, adjoint, gradients)
-        return j + 1, adjoint, *shares
+        own = [leaf[i] for leaf in series]
+        leaves, sums = [*theta, *own], [*gradients, *map(tf.zeros_like, own)]
+        adjoint, sums = (alone if grid.single else inner)(i, leaves, adjoint + upstream[i], sums)
+        written = [array.write(i, part) for array, part in zip(written, sums[many:], strict=True)]
+        return j + 1, adjoint, written, *sums[:many]
 
-    return list(_loop(grid.intervals, interval, tf.zeros_like(x0), *[tf.zeros_like(leaf) for leaf in theta]))
+    blank = [tf.TensorArray(leaf.dtype, size=grid.intervals, element_shape=leaf.shape[1:]) for leaf in series]
+    result = _loop(grid.intervals, interval, tf.zeros_like(x0), blank, *map(tf.zeros_like, theta))
+    return [result[0], *result[2:], *(array.stack() for array in result[1])]
 
 
 def _static(counts: Tensor, most: Tensor) -> Any:

@@ -55,7 +55,7 @@ class Schedule:
         backwards = asked.size > 0 and asked.min() < start
         distinct, order = _distinct(start, asked, backwards)
         starts, lengths = distinct[:-1], np.diff(distinct)
-        counts, steps = _cut(lengths, float(step))
+        counts, steps = cut(lengths, float(step))
         return cls(start, asked, starts, steps, counts, order)
 
     @classmethod
@@ -134,10 +134,12 @@ def _distinct(start: float, asked: np.ndarray, backwards: bool) -> tuple[np.ndar
     return ascending, place.astype(np.int32)
 
 
-def _cut(lengths: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+def cut(lengths: np.ndarray, step: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many steps each length takes, and how long they are: no longer than `step` (one for all, or for each)."""
+    step = np.abs(step)
     quotients = np.abs(lengths) / step
     if quotients.sum() > MOST_STEPS:
-        message = f"a step of {step:g} is too small: the run needs {quotients.sum():.3g} steps"
+        message = f"a step of {np.min(step):g} is too small: the run needs {quotients.sum():.3g} steps"
         raise OdecError.of("E0606", message, "choose a longer step")
     whole = np.round(quotients)
     divides = (np.abs(quotients - whole) <= NEARLY_WHOLE * np.maximum(whole, 1)) & (whole >= 1)

@@ -6,9 +6,10 @@ no new trace (XLA compiles again for other lengths of them, not for other values
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
 from odec.runtime.contract import Model
 from odec.runtime.equations import Equations, Slots, Variations
+from odec.runtime.motion import Motion, outputs
 from odec.runtime.schedule import Schedule
+from odec.runtime.signals import Signal, along_course, at_times, check_inputs, interpolated
+from odec.runtime.stops import course_of, fixed_course, numeric_times
 
 Numbers = Mapping[str, Any]
 Tensor = Any
@@ -34,16 +38,37 @@ def solve(
     initial: Numbers | None = None,
     columns: Sequence[str] | None = None,
     dtype: str = "float64",
+    inputs: Signal | None = None,
+    before: bool = False,
 ) -> np.ndarray:
     """The columns (rows, times, columns) of one run for each row.
 
     `params` (P,) or (rows, P) in the order of the description; `consts` and `initial` map names to a number or to
-    (rows,). `columns` are names of states and outputs, by default the states and then each `observe`. E0603 for a
-    name that is none.
+    (rows,). `columns` are names of states and outputs, by default the states and then each `observe`. `inputs` are
+    those of a model that has some. At the time of a jump the value behind it is given, or the one `before`. E0603 for
+    a name that is none; a row in which jumps follow each other without end (see `endless`) is NaN from there.
     """
     request = _request(model, method, params, consts, initial, columns, None, dtype)
-    values = request.run(schedule)
+    values = request.run(schedule, inputs, before)
     return np.moveaxis(values, -1, 0)
+
+
+def endless(
+    model: type[Model],
+    schedule: Schedule,
+    *,
+    method: str,
+    params: Any,
+    consts: Numbers | None = None,
+    initial: Numbers | None = None,
+    dtype: str = "float64",
+    inputs: Signal | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each row the jump of `description.jumps` that follows itself without end (-1: none), and the time."""
+    request = _request(model, method, params, consts, initial, None, None, dtype)
+    number, time = request.run_to_end(schedule, inputs)
+    whens = [j for j, jump in enumerate(model.description.jumps) if jump.kind == "when"]
+    return np.array([whens[int(n) - 1] if n > 0 else -1 for n in number], dtype=int), time
 
 
 def sensitivities(
@@ -57,19 +82,22 @@ def sensitivities(
     columns: Sequence[str] | None = None,
     wrt: Sequence[str] | None = None,
     dtype: str = "float64",
+    inputs: Signal | None = None,
+    before: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The values (rows, times, columns) and their derivatives (rows, times, columns, len(wrt)).
 
     `wrt` are names of params (default: all) or of states, whose initial value is then meant. The derivatives are
-    exact for the numbers computed: the method is applied to the variational equation. A state in `initial` does not
-    depend on params.
+    exact for the numbers computed: the method is applied to the variational equation. (Where the time of a jump
+    depends on a param, they are those of the solution.) A state in `initial` does not depend on params.
     """
-    names = tuple(wrt) if wrt is not None else tuple(param.name for param in model.description.params)
+    description = model.description
+    names = description.param_elements if wrt is None else description.expanded(wrt)
     request = _request(model, method, params, consts, initial, columns, names, dtype)
     if not names:
-        values = request.run(schedule)
+        values = request.run(schedule, inputs, before)
         return np.moveaxis(values, -1, 0), np.zeros((*np.moveaxis(values, -1, 0).shape, 0))
-    both = np.transpose(request.run(schedule), (3, 0, 1, 2))
+    both = np.transpose(request.run(schedule, inputs, before), (3, 0, 1, 2))
     return both[..., 0], both[..., 1:]
 
 
@@ -91,8 +119,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def default_columns(model: type[Model]) -> tuple[str, ...]:
     """The states, then each `observe` that is not a state's own name."""
-    states = tuple(state.name for state in model.description.states)
-    return states + tuple(o.name for o in model.description.outputs if o.kind == "observe" and o.name not in states)
+    description = model.description
+    states = description.state_elements
+    observed = description.expanded(output.name for output in description.outputs if output.kind == "observe")
+    return states + tuple(name for name in observed if name not in states)
 
 
 @dataclass(frozen=True)
@@ -114,6 +144,12 @@ class Program:
     dtype: str
 
     @property
+    def height(self) -> int:
+        """How many rows the params and replaced consts take."""
+        shapes = {const.name: const.shape for const in self.model.description.consts}
+        return len(self.model.description.param_elements) + sum(math.prod(shapes[name]) for name in self.replaced)
+
+    @property
     def equations(self) -> Equations | Variations:
         """What is stepped."""
         names = tuple(param.name for param in self.model.description.params)
@@ -129,23 +165,56 @@ class Program:
         """
         if given is None:
             given = ops.zeros_like(rows[:0])
-        values = self._values(schedule.starts, schedule.steps, schedule.counts, rows, given, schedule.single)
-        return ops.take(values, schedule.order, axis=0)
+        if self.is_plain:
+            values = self._values(schedule.starts, schedule.steps, schedule.counts, rows, given, schedule.single)
+            return ops.take(values, schedule.order, axis=0)
+        laid = fixed_course(self.model, schedule, self.numbers)
+        parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.times, laid.fired, laid.numbers)
+        return self._along_course(laid.single, *parts, rows, given)[0]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but the method moves the states: no jump, no input."""
+        return not (self.model.description.jumps or self.model.description.inputs)
 
     def _values(self, starts: Any, steps: Any, counts: Any, rows: Tensor, given: Tensor, single: bool) -> Tensor:
         """The columns at the start and the end of each interval, (M + 1, C, …, batch)."""
-        equations, method = self.equations, methods.tableau(self.method)
-        theta = (ops.zeros((0,), dtype=self.dtype), rows)
-        like = ops.zeros_like(_first_row(rows, given))
-        x0 = equations.initial(theta, {name: given[i] for i, name in enumerate(self.given)}, like)
-
-        def step(time: Callable[[float], Tensor], h: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
-            return methods.step(method, lambda t, y: equations.rhs(t, y, theta), time, h, x)
-
-        states = loops.trajectory(step, x0, theta, starts, steps, counts, single=single)
+        motion, theta = Motion(self.equations, self.method), (ops.zeros((0,), dtype=self.dtype), rows)
+        x0 = self._start(rows, given, theta)
+        states = loops.trajectory(motion.step, x0, theta, starts, steps, counts, single=single)
         ends = ops.convert_to_tensor(starts) + ops.cast(counts, "float64") * steps
         times = ops.cast(ops.concatenate([ops.convert_to_tensor(starts)[:1], ends]), self.dtype)
-        return equations.columns(times, ops.concatenate([x0[None], states]), theta, self.columns)
+        return self.equations.columns(times, ops.concatenate([x0[None], states]), theta, self.columns)
+
+    def _along_course(
+        self,
+        single: bool,
+        starts: Any,
+        steps: Any,
+        counts: Any,
+        order: Any,
+        times: Any,
+        fired: Any,
+        numbers: Any,
+        rows: Tensor,
+        given: Tensor,
+        *signals: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The columns at the asked times, and for each row the `when` that never ends and its time (2, batch).
+
+        `signals` are the inputs at both ends of each interval and at the asked times.
+        """
+        motion, theta = Motion(self.equations, self.method), (ops.zeros((0,), dtype=self.dtype), rows)
+        course = tuple(ops.convert_to_tensor(part) for part in (starts, steps, counts, order, fired, numbers))
+        x0 = self._start(rows, given, theta)
+        read, last = motion.run(x0, theta, *course, signals[:2], single=single)
+        read_inputs = signals[2] if signals else None
+        values = outputs(motion, ops.cast(times, self.dtype), read, theta, self.columns, read_inputs)
+        return values, last
+
+    def _start(self, rows: Tensor, given: Tensor, theta: Sequence[Tensor]) -> Tensor:
+        like = ops.zeros_like(_first_row(rows, given))
+        return self.equations.initial(theta, {name: given[i] for i, name in enumerate(self.given)}, like)
 
 
 def program(
@@ -159,7 +228,7 @@ def program(
     dtype: str = "float64",
 ) -> Program:
     """The program of a model whose params (and `replaced` consts) come as rows."""
-    names = default_columns(model) if columns is None else tuple(columns)
+    names = default_columns(model) if columns is None else model.description.expanded(columns)
     methods.tableau(method)
     _check_names(model, names, replaced, given, wrt or ())
     numbers = tuple((name, value) for name, value in _constants(model).items() if name not in replaced)
@@ -176,8 +245,10 @@ class _Request:
     rows: np.ndarray
     given: np.ndarray
 
-    def run(self, schedule: Schedule) -> np.ndarray:
+    def run(self, schedule: Schedule, inputs: Signal | None = None, before: bool = False) -> np.ndarray:
         """The columns at the asked times, batch last."""
+        if not self.program.is_plain:
+            return np.asarray(self._run_along(schedule, inputs, before)[0])
         if schedule.starts.size == 0:
             # Only the start was asked for: a step of length 0 leads there.
             still, one = np.zeros(1), np.ones(1, dtype=np.int32)
@@ -186,6 +257,31 @@ class _Request:
             run = _compiled(self.program, schedule.single)
             values = run(schedule.starts, schedule.steps, schedule.counts, self.rows, self.given)
         return _at_times(np.asarray(values), schedule)
+
+    def run_to_end(self, schedule: Schedule, inputs: Signal | None = None) -> np.ndarray:
+        """(2, batch): the `when` (from 1) that has no end in a row, 0 for none, and the time."""
+        return np.asarray(self._run_along(schedule, inputs, False)[1])
+
+    def _run_along(self, schedule: Schedule, inputs: Signal | None, before: bool) -> Any:
+        model, program = self.program.model, self.program
+        check_inputs(model, inputs)
+        laid = course_of(model, schedule, self._jump_times(), None if inputs is None else inputs.knots, before)
+        parts = [laid.starts, laid.steps, laid.counts, laid.order, laid.times, laid.fired, laid.numbers]
+        run = _compiled_course(program, laid.single, laid.by_row)
+        if inputs is None:
+            return run(*parts, self.rows, self.given)
+        linear = interpolated(model.description)
+        read = at_times(inputs, laid.times, linear, before)
+        signals = (*along_course(inputs, laid, linear), read)
+        return run(*parts, self.rows, self.given, *(np.asarray(signal, dtype=program.dtype) for signal in signals))
+
+    def _jump_times(self) -> Any:
+        """What `jump_times` says for these rows."""
+        program = self.program
+        if not program.model.description.jumps:
+            return ()
+        names = tuple(param.name for param in program.model.description.params) + program.replaced
+        return numeric_times(program.model, dict(program.numbers), names, self.rows.astype(np.float64))
 
 
 def _at_times(values: np.ndarray, schedule: Schedule) -> np.ndarray:
@@ -201,9 +297,21 @@ def _compiled(program: Program, single: bool) -> Callable[..., Any]:
     def run(starts: Tensor, steps: Tensor, counts: Tensor, rows: Tensor, given: Tensor) -> Tensor:
         return program._values(starts, steps, counts, rows, given, single)
 
-    height = len(program.model.description.params) + len(program.replaced)
-    shapes = ([None], [None], [None], [height, None], [len(program.given), None])
+    shapes = ([None], [None], [None], [program.height, None], [len(program.given), None])
     return loops.compiled(run, shapes, ("float64", "float64", "int32", program.dtype, program.dtype))
+
+
+@lru_cache(maxsize=64)
+def _compiled_course(program: Program, single: bool, by_row: bool) -> Callable[..., Any]:
+    description = program.model.description
+    jumps, own = len(description.jumps), [None, None] if by_row else [None]
+    shapes = [own, own, [None], own, [None], [None, jumps, None], [None, jumps, None]]
+    dtypes = ["float64", "float64", "int32", "int32", "float64", "bool", "int32"]
+    shapes += [[program.height, None], [len(program.given), None]]
+    if description.inputs:
+        shapes += [[None, len(interpolated(description)), None]] * 3
+    dtypes += [program.dtype] * (len(shapes) - len(dtypes))
+    return loops.compiled(partial(program._along_course, single), shapes, tuple(dtypes))
 
 
 def _first_row(rows: Tensor, given: Tensor) -> Tensor:
@@ -223,7 +331,10 @@ def _request(
     wrt: tuple[str, ...] | None,
     dtype: str,
 ) -> _Request:
-    consts, initial = dict(consts or {}), dict(initial or {})
+    description = model.description
+    consts = dict(consts or {})
+    # A number for an array is that of each element.
+    initial = {e: value for name, value in (initial or {}).items() for e in description.expanded([name])}
     rows = np.atleast_2d(np.asarray(params, dtype=np.float64)).T
     count = _row_count(rows, consts, initial)
     if consts:
@@ -251,22 +362,46 @@ def _row_count(rows: np.ndarray, *named: Numbers) -> int:
 
 
 def _stacked(rows: np.ndarray, named: Numbers, count: int, dtype: str) -> np.ndarray:
-    parts = [np.broadcast_to(rows, (len(rows), count))] + [np.broadcast_to(v, (1, count)) for v in named.values()]
+    parts = [np.broadcast_to(rows, (len(rows), count))]
+    for value in map(np.asarray, named.values()):
+        flat = value.reshape(-1, value.shape[-1]) if value.ndim > 1 else value
+        parts.append(np.broadcast_to(flat, (len(flat) if value.ndim > 1 else 1, count)))
     return np.ascontiguousarray(np.concatenate(parts) if named else parts[0], dtype=dtype)
 
 
 @lru_cache(maxsize=64)
-def _constants(model: type[Model]) -> dict[str, float]:
-    """Every const at the model's own value, as a Python number that the compiler sees."""
+def _constants(model: type[Model]) -> dict[str, Any]:
+    """Every const and size at the model's own value, as Python numbers that the compiler sees."""
     found = model.constants({})
-    return {const.name: float(found[const.name]) for const in model.description.consts}
+    consts = {const.name: fixed(found[const.name], const.shape) for const in model.description.consts}
+    return consts | {size.name: int(found[size.name]) for size in model.description.sizes}
+
+
+def fixed(value: Any, shape: tuple[int, ...]) -> Any:
+    """A const as a float, or an array of consts as nested tuples with the batch last."""
+    if not shape:
+        return float(value)
+    array = np.asarray(value, dtype=np.float64)
+    return _nested(np.broadcast_to(array, (*shape, 1)))
+
+
+def _nested(array: np.ndarray) -> Any:
+    return tuple(map(_nested, array)) if array.ndim else float(array)
 
 
 def _replaced(model: type[Model], consts: Numbers, count: int) -> dict[str, np.ndarray]:
     """The replaced consts and all that depend on them, as rows."""
     given = {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)) for name, value in consts.items()}
     found = model.constants(dict(given))
-    return {const.name: found[const.name] for const in model.description.consts if np.ndim(found[const.name]) > 0}
+    own = model.constants({})
+    changed = {}
+    for const in model.description.consts:
+        value = np.asarray(found[const.name], dtype=np.float64)
+        if const.name in given or (
+            value.shape[-1:] == (count,) and not np.array_equal(value, np.asarray(own[const.name]))
+        ):
+            changed[const.name] = np.broadcast_to(value, (*const.shape, count))
+    return changed
 
 
 def _check_names(
@@ -277,9 +412,14 @@ def _check_names(
     wrt: Sequence[str],
 ) -> None:
     description = model.description
-    states = [state.name for state in description.states]
-    params = [param.name for param in description.params]
-    outputs = [output.name for output in description.outputs]
+    states, params, outputs = (
+        [*elements, *(item.name for item in items)]
+        for elements, items in (
+            (description.state_elements, description.states),
+            (description.param_elements, description.params),
+            (description.output_elements, description.outputs),
+        )
+    )
     for names, kind, known in (
         (columns, "state or output", states + outputs),
         (consts, "const", [const.name for const in description.consts]),

@@ -1,0 +1,154 @@
+"""How states move: one step of a model by a method, what happens at the end of an interval, and what is read off.
+
+    motion = Motion(equations, "rk4")
+    x0 = motion.started(x0)
+    states = loops.trajectory(motion.step, x0, theta, …, series=…, finish=motion.finish(fired, numbers))
+
+Where the model has a `when`, the packed array has further rows (`odec.runtime.events`); `states_of` takes them off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from keras import ops
+
+from odec.runtime import loops, methods
+from odec.runtime.equations import Equations, Variations
+from odec.runtime.events import Watch
+from odec.runtime.jumps import base, known_jump, values
+from odec.runtime.signals import driven, inside
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A model, with or without sensitivities, and the method that steps it (a map steps itself)."""
+
+    equations: Equations | Variations
+    method: str
+
+    @cached_property
+    def description(self) -> Any:
+        """The model's."""
+        return base(self.equations).model.description
+
+    @cached_property
+    def watch(self) -> Watch | None:
+        """What looks for the conditions of `when`s, if there are any."""
+        if not any(jump.kind == "when" for jump in self.description.jumps):
+            return None
+        plain = Motion(base(self.equations), self.method)
+        return Watch(self.equations, self.advanced, plain.advanced)
+
+    def rhs(self, moment: loops.Moment, c: Any, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+        """The right-hand side at fraction `c` of a step."""
+        inputs = inside(moment.series, lambda: moment.along(c))
+        return driven(self.equations, inputs).rhs(moment.time(c), x, theta)
+
+    def advanced(
+        self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor], begin: Any = 0.0, span: Any = 1.0
+    ) -> Tensor:
+        """The method's step over the part of the moment from the fraction `begin`, `span` long."""
+        if self.description.is_map:
+            return self.rhs(moment, begin, x, theta)
+        h = moment.h if isinstance(span, float) else moment.h * span
+        return methods.step(
+            methods.tableau(self.method),
+            lambda c, y: self.rhs(moment, c, y, theta),
+            lambda c: begin + c * span,
+            h,
+            x,
+        )
+
+    def step(self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+        """One whole step."""
+        return self.advanced(moment, x, theta) if self.watch is None else self.watch.step(moment, x, theta)
+
+    def finish(self, fired: Tensor, numbers: Tensor) -> loops.Finish:
+        """The known jumps of each interval: `fired` and `numbers` (M, J, batch or 1)."""
+        kinds = [jump.kind for jump in self.description.jumps]
+
+        def jumped(i: Tensor, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+            equations = driven(self.equations, inside(moment.series, lambda: moment.along(0.0)))
+            rows = self.states_of(x)
+            for j, kind in enumerate(kinds):
+                if kind != "when":
+                    rows = known_jump(equations, j, kind, numbers[i, j], fired[i, j], moment.time(0.0), rows, theta)
+            if self.watch is None:
+                return rows
+            return self.watch.settled(moment, ops.concatenate([rows, x[len(rows) :]], axis=0), theta)
+
+        def finish(i: Tensor, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+            return loops.either(ops.any(fired[i]), lambda: jumped(i, moment, x, theta), lambda: x)
+
+        return finish
+
+    def run(
+        self,
+        x0: Tensor,
+        theta: Sequence[Tensor],
+        starts: Tensor,
+        steps: Tensor,
+        counts: Tensor,
+        order: Tensor,
+        fired: Tensor,
+        numbers: Tensor,
+        series: Sequence[Tensor],
+        *,
+        single: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """The states (T, D, …, batch) at the places `order` of a course, all as tensors; for each row the `when` that
+        never ends (0: none) and its time, (2, batch)."""
+        begin = loops.Moment(starts[0], steps[0] * 0, counts[0], counts[0], x0.dtype, tuple(part[0] for part in series))
+        x0 = self.started(x0, begin, theta)
+        known = any(jump.kind != "when" for jump in self.description.jumps)
+        finish = self.finish(fired, numbers) if known else None
+        states = loops.trajectory(
+            self.step, x0, theta, starts, steps, counts, single=single, series=series, finish=finish
+        )
+        last = values(states[-1])[-2:] if self.watch is not None else ops.zeros((2, ops.shape(x0)[-1]), x0.dtype)
+        read = picked(ops.concatenate([x0[None], states]), order)
+        return self.states_of(read, axis=1), last
+
+    def started(self, x0: Tensor, moment: loops.Moment, theta: Sequence[Tensor]) -> Tensor:
+        """The start, with the rows that a `when` needs."""
+        return x0 if self.watch is None else self.watch.started(x0, moment, theta)
+
+    def states_of(self, x: Tensor, axis: int = 0) -> Tensor:
+        """The states alone, along `axis` of an array of packed ones."""
+        if self.watch is None:
+            return x
+        count = self.watch.size
+        return x[:count] if axis == 0 else x[:, :count]
+
+
+def outputs(
+    motion: Motion,
+    times: Tensor,
+    states: Tensor,
+    theta: Sequence[Tensor],
+    columns: Sequence[str],
+    inputs: Tensor | None,
+) -> Tensor:
+    """The columns (T, C, …, batch) of packed states (T, D, …, batch) at times (T,), with inputs (T, I, batch or 1)."""
+    if inputs is not None:
+        batch = ops.shape(states)[-1]
+        inputs = ops.broadcast_to(inputs, (ops.shape(inputs)[0], inputs.shape[1], batch))
+        inputs = ops.reshape(ops.transpose(inputs, (1, 0, 2)), (inputs.shape[1], -1))
+    return driven(motion.equations, inputs).columns(times, states, theta, columns)
+
+
+def picked(states: Tensor, order: Any) -> Tensor:
+    """States (M + 1, D, …, batch) at the places `order` (T,), or (T, batch), each row's own."""
+    order = ops.convert_to_tensor(order)
+    if len(order.shape) == 1:
+        return ops.take(states, order, axis=0)
+    inner = [1] * (len(states.shape) - 2)
+    shape = ops.shape(states)
+    place = ops.reshape(order, (ops.shape(order)[0], *inner, ops.shape(order)[1]))
+    return ops.take_along_axis(states, ops.broadcast_to(place, (ops.shape(order)[0], *shape[1:])), axis=0)

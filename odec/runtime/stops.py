@@ -1,0 +1,131 @@
+"""The known jump times of rows of numbers, and the courses they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from odec.diagnostics import OdecError
+from odec.runtime.contract import Model
+from odec.runtime.course import Course, course, firings
+from odec.runtime.schedule import Schedule
+
+# For each row, for each jump, its numbers: nested tuples, so that a course is found again.
+Times = tuple[tuple[tuple[float | None, ...], ...], ...]
+
+
+def numeric_times(model: type[Model], numbers: Mapping[str, Any], names: Sequence[str], rows: np.ndarray) -> Times:
+    """`jump_times` for rows of params and consts (the elements of `names`, batch), one entry where all rows agree."""
+    description = model.description
+    shapes = {item.name: item.shape for item in (*description.params, *description.consts)}
+    values: dict[str, Any] = {name: np.asarray(v) if isinstance(v, tuple) else v for name, v in numbers.items()}
+    place = 0
+    for name in names:
+        size = math.prod(shapes[name])
+        values[name] = rows[place : place + size].reshape(*shapes[name], -1)
+        place += size
+    consts = (*description.consts, *description.sizes)
+    found = model.jump_times(  # type: ignore[attr-defined]
+        tuple(values[item.name] for item in description.params), tuple(values[item.name] for item in consts)
+    )
+    batch = rows.shape[-1]
+    by_row = np.array(
+        [np.broadcast_to(np.nan if t is None else np.asarray(t, dtype=float), (batch,)) for jump in found for t in jump]
+    ).reshape(-1, batch)
+    if by_row.size == 0 or np.array_equal(by_row, np.broadcast_to(by_row[:, :1], by_row.shape), equal_nan=True):
+        by_row = by_row[:, :1] if by_row.size else np.zeros((0, 1))
+    return tuple(_regrouped(found, column) for column in by_row.T)
+
+
+def _regrouped(found: Any, column: np.ndarray) -> tuple[tuple[float | None, ...], ...]:
+    rest = iter(column.tolist())
+    return tuple(tuple(None if t is None else v for t, v in ((t, next(rest)) for t in jump)) for jump in found)
+
+
+def course_of(
+    model: type[Model], schedule: Schedule, times: Times, knots: np.ndarray | None = None, before: bool = False
+) -> Course:
+    """The schedule split at jump times and knots. E0606 for a run backwards through jumps."""
+    return _course(model, schedule, times, None if knots is None else tuple(knots.tolist()), before)
+
+
+def fixed_course(
+    model: type[Model], schedule: Schedule, numbers: Sequence[tuple[str, Any]], knots: np.ndarray | None = None
+) -> Course:
+    """The course of a program whose params are not known when it is built. E0702 where jump times depend on them."""
+    times: Times = ((),)
+    if model.description.jumps:
+        check_fixed(model)
+        rows = np.ones((len(model.description.param_elements), 1))
+        times = numeric_times(model, dict(numbers), [param.name for param in model.description.params], rows)
+    return course_of(model, schedule, times, knots)
+
+
+def timed_by(model: type[Model]) -> tuple[str, ...]:
+    """The params that the times of jumps depend on; all of them where the module does not say."""
+    description = model.description
+    if all(jump.kind == "when" for jump in description.jumps):
+        return ()
+    if not hasattr(model, "jump_times_p"):
+        return _by_difference(model)
+    ones = tuple(np.ones((*param.shape, 1)) if param.shape else 1.0 for param in description.params)
+    found = model.constants({})
+    tables = model.jump_times_p(ones, tuple(found[c.name] for c in (*description.consts, *description.sizes)))
+    named = {name for jump in tables for table in jump for name in table}
+    return tuple(param.name for param in description.params if param.name in named)
+
+
+def _by_difference(model: type[Model]) -> tuple[str, ...]:
+    """The params whose value changes what `jump_times` gives, as far as two values tell."""
+    description = model.description
+    found = model.constants({})
+    consts = tuple(found[c.name] for c in (*description.consts, *description.sizes))
+
+    def times(other: str) -> Any:
+        scale = {param.name: 1.7 if param.name == other else 1.0 for param in description.params}
+        values = (scale[p.name] * (np.ones((*p.shape, 1)) if p.shape else 1.0) for p in description.params)
+        return repr(model.jump_times(tuple(values), consts))  # type: ignore[attr-defined]
+
+    return tuple(param.name for param in description.params if times(param.name) != times(""))
+
+
+def check_fixed(model: type[Model]) -> None:
+    """E0702 where the times of jumps depend on params."""
+    names = timed_by(model)
+    if names:
+        listed = ", ".join(f"`{name}`" for name in names)
+        message = f"the times of jumps in {model.description.name} depend on {listed}, which is trained here"
+        raise OdecError.of("E0702", message, "fit it by least squares (`odec fit`), or make it a const")
+
+
+@lru_cache(maxsize=64)
+def _course(
+    model: type[Model], schedule: Schedule, times: Times, knots: tuple[float, ...] | None, before: bool
+) -> Course:
+    description = model.description
+    far = schedule.times[int(np.argmax(np.abs(schedule.times - schedule.start)))]
+    if far < schedule.start and description.jumps:
+        message = f"{description.name} jumps, and this run goes backwards in time: a jump cannot be undone"
+        raise OdecError.of("E0606", message, "run it forwards, from an earlier start")
+    ends = (min(schedule.start, far), max(schedule.start, far))
+    rows = [firings(description, row, *ends) for row in times] or [firings(description, (), *ends)]
+    found = course(schedule, len(description.jumps), rows, None if knots is None else np.array(knots), before)
+    return found if found.starts.size else _still(found, schedule.start)
+
+
+def _still(found: Course, start: float) -> Course:
+    """One interval without steps, where a run has none."""
+    jumps = found.fired.shape[1]
+    return Course(
+        np.array([start]),
+        np.zeros(1),
+        np.zeros(1, dtype=np.int32),
+        found.order,
+        found.times,
+        np.zeros((1, jumps, 1), dtype=bool),
+        np.zeros((1, jumps, 1), dtype=np.int32),
+    )
