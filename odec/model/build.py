@@ -48,6 +48,7 @@ class _Builder:
         self.names = names
         self.source = names.source
         self.statements = names.file.statements
+        self.following = {s.target.name: s for s in self.statements if isinstance(s, tree.Next)}
         self.lowering = Lowering(names)
         self.order = sorted_names(names)
         self.numbers: dict[Expression, float] = {}
@@ -307,11 +308,11 @@ class _Builder:
 
     def _equation(self, state: State, states: tuple[State, ...]) -> Equation:
         """The highest derivative is the written one; a lower one is the next slope."""
-        following = [s for s in self.statements if isinstance(s, tree.Next) and s.target.name == state.name]
-        if following:
-            value = self.lowering.number(following[0].value)
-            self._fits(value, state.shape, following[0].value, state.name)
-            return Equation(state, value, following[0].span)
+        following = self.following.get(state.name)
+        if following is not None:
+            value = self.lowering.number(following.value)
+            self._fits(value, state.shape, following.value, state.name)
+            return Equation(state, value, following.span)
         name, order = state.name.rstrip("'"), state.name.count("'") + 1
         if order < self.names.order(name):
             slope = next(other for other in states if other.name == name + "'" * order)
