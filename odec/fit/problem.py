@@ -127,6 +127,20 @@ def check_supported(model: Any, data: Data) -> None:
             f"the data hold several experiments ({listed}): fitting them together comes with a later release",
             help="fit one at a time; rows that only repeat a measurement need no `experiment` column",
         )
-    for param in model.description.params:
+    description = model.description
+    if description.noises:
+        written = description.noises[0]
+        raise OdecError.of(
+            "E0702",
+            f"`{written.output} ~ {written.kind}(…)` asks for a fit by likelihood, which comes with a later release",
+            help="leave the `~ …` away to fit by least squares",
+        )
+    for param in description.params:
+        if param.prior is not None:
+            raise OdecError.of(
+                "E0702",
+                f"`{param.name}` has a prior, which a fit by least squares cannot use",
+                help="leave the `~ …` away; bounds keep a param in its range",
+            )
         if param.shape:
             raise OdecError.of("E0702", f"`{param.name}` is an array: fitting arrays comes with a later release")
