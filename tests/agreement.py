@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import mpmath
 import numpy as np
-
 import reference
+
 from odec.compiler import Compiled, compile_source
 from odec.source import Source
 from odec.syntax.parser import parse
@@ -51,12 +53,25 @@ class Where:
 def compiled(source: Source | str, without: tuple[str, ...] = ()) -> tuple[Compiled, Any]:
     """The compiled model, and its generated class."""
     source = source if isinstance(source, Source) else Source.from_text(source, "tested.ode")
-    result = compile_source(source, without=without)
+    with _recursion_as_users_have_it():
+        result = compile_source(source, without=without)
     module = types.ModuleType("generated")
     # The decorator would keep every class of the tests for ever.
     text = result.text.replace("\n@register\n", "\n")
-    exec(compile(text, "<generated>", "exec"), module.__dict__)
+    with _recursion_as_users_have_it():
+        exec(compile(text, "<generated>", "exec"), module.__dict__)
     return result, getattr(module, result.name)
+
+
+@contextmanager
+def _recursion_as_users_have_it() -> Iterator[None]:
+    """The reference has raised the limit for itself."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def points(model: reference.Reference, count: int, seed: int = 0, spread: float = 0.3) -> list[Where]:
@@ -197,9 +212,11 @@ def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
                 both["t", "t"],
                 {n: v for (k, n), v in both.items() if k == "x"},
                 {n: v for (k, n), v in both.items() if k == "p"},
-                reference.EXACT,
+                numbers := reference.Exact(),
             )
-            return read(point)
+            value = read(point)
+            # Where something on the way is no number, nothing is promised: algebra may take 0*log(-1) away.
+            return mpmath.nan if numbers.undefined else value
 
     def by(w: Where, read: Any, what: tuple[str, str]) -> Any:
         at = w.t if what[0] == "t" else (w.states if what[0] == "x" else w.params)[what[1]]
@@ -243,7 +260,7 @@ def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
 
 
 def _same(got: Any, wanted: Any, near: list[Any], tolerance: float, where: str) -> None:
-    """`wanted` is the exact value with that of plain floats, or what computes the exact slope with its own uncertainty."""
+    """`wanted`: the exact value with that of plain floats, or what computes the exact slope with its uncertainty."""
     again = wanted if callable(wanted) else None
     wanted, other = wanted() if callable(wanted) else wanted
     if wanted is None:
@@ -251,7 +268,6 @@ def _same(got: Any, wanted: Any, near: list[Any], tolerance: float, where: str) 
         return
     wanted = float(wanted)
     if not math.isfinite(wanted):
-        # Where there is no value, nothing is promised: algebra may take 0*log(-1) away.
         return
     if tolerance == VALUE:
         # Where plain floats overflow on the way the module may, but need not, do better.

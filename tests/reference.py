@@ -221,7 +221,7 @@ class Point:
                 self.known[name] = self.number(model.intermediates[name])
         return self.known[name]
 
-    def number(self, node: tree.Node, own: Mapping[str, Any] = {}) -> Any:  # noqa: B006
+    def number(self, node: tree.Node, own: Mapping[str, Any] = {}) -> Any:
         """The value of an expression; a condition counts 1 or 0. `own` are the arguments of the function around it."""
         n = self.n
         match node:

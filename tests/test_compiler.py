@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from agreement import compare
+
 from odec.compiler import class_name, compile_file, compile_source, show
 from odec.diagnostics import OdecError
 from odec.functions import FUNCTIONS

@@ -7,10 +7,10 @@ import random
 
 import mpmath
 import pytest
-import sympy
-
 import reference
+import sympy
 from agreement import compiled
+
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS, RESERVED_NAMES, SPECIAL_FUNCTIONS
 from odec.source import Source
 from odec.syntax import tree
@@ -28,8 +28,9 @@ DOMAINS = {
 SYMPY = {
     **{
         name: getattr(sympy, name)
-        for name in "exp log sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf".split()
+        for name in ("exp", "log", "sqrt", "erf", "sin", "cos", "tan", "asin", "acos", "atan")
     },
+    **{name: getattr(sympy, name) for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "atan")},
     "ln": sympy.log,
     "log2": lambda x: sympy.log(x, 2),
     "log10": lambda x: sympy.log(x, 10),

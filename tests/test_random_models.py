@@ -12,12 +12,12 @@ from typing import Any
 
 import mpmath
 import pytest
+import reference
 import sympy
+from agreement import Where, compare_at, compiled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import reference
-from agreement import Where, compare_at, compiled
 from odec.diagnostics import OdecError
 from odec.model.expression import TIME, Expression, postorder
 from odec.source import Source
@@ -27,13 +27,24 @@ from odec.syntax.parser import parse
 MODELS, TENSORS = 520, 60
 
 # Names that mean something to Python, Keras, sympy or the generated module; letters of other scripts.
-NAMES = """lambda class def import return None True yield async self cls states params consts inputs data t0 select power register
-    require Layer State Param Description maximum minimum w1 w2 w3 dx keras ops tf np K layer call build dtype weights
-    S E I N O Q C beta gamma zeta Symbol Integer Add Mul exp1 log_ sin_ cosx α β γ δ ε λ μ π_ σ ω Δx ψ1 ж 变量 naïve x_1 _x __x
-    step method from to every linear hold at when next state param const observe input size solve normal per experiment
-    print eval exec open len float int abs_ sum_ k1 k2 h dt y0 tau sp_1 s0 s1""".split()
-UNARY = "exp log ln log2 log10 sqrt abs sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf sigmoid softplus relu".split()
-JUMPY = "sign floor ceil heaviside".split()
+# fmt: off
+NAMES = [
+    "lambda", "class", "def", "import", "return", "None", "True", "yield", "async", "self", "cls", "states", "params",
+    "consts", "inputs", "data", "t0", "select", "power", "register", "require", "Layer", "State", "Param",
+    "Description", "maximum", "minimum", "w1", "w2", "w3", "dx", "keras", "ops", "tf", "np", "K", "layer", "call",
+    "build", "dtype", "weights", "S", "E", "I", "N", "O", "Q", "C", "beta", "gamma", "zeta", "Symbol", "Integer",
+    "Add", "Mul", "exp1", "log_", "sin_", "cosx", "α", "β", "γ", "δ", "ε", "λ", "μ", "π_", "σ", "ω", "Δx", "ψ1", "ж",
+    "变量", "naïve", "x_1", "_x", "__x", "step", "method", "from", "to", "every", "linear", "hold", "at", "when",
+    "next", "state", "param", "const", "observe", "input", "size", "solve", "normal", "per", "experiment", "print",
+    "eval", "exec", "open", "len", "float", "int", "abs_", "sum_", "k1", "k2", "h", "dt", "y0", "tau", "sp_1", "s0",
+    "s1",
+]
+UNARY = [
+    "exp", "log", "ln", "log2", "log10", "sqrt", "abs", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+    "tanh", "asinh", "acosh", "atanh", "erf", "sigmoid", "softplus", "relu",
+]
+# fmt: on
+JUMPY = ["sign", "floor", "ceil", "heaviside"]
 
 
 class Writer:

@@ -140,11 +140,40 @@ def _total(formula: Expression, totals: Mapping[Expression, Gradient]) -> Gradie
     for symbol, partial in gradient(formula).items():
         if symbol.role == "intermediate":
             for base, inner in totals[symbol].items():
-                terms.setdefault(base, []).append(multiply(partial, inner))
+                terms.setdefault(base, []).append(_chained(partial, inner))
         else:
             terms.setdefault(symbol, []).append(partial)
     found = {symbol: add(*parts) for symbol, parts in terms.items()}
     return {symbol: value for symbol, value in found.items() if not is_number(value, 0)}
+
+
+def _chained(partial: Expression, inner: Expression) -> Expression:
+    """partial*inner, with the product inside of what `if` chooses: where the choice is 0, so is the product, also
+    where the intermediate that was not chosen has no derivative (0 times infinity is no number)."""
+    match partial.head:
+        case "if":
+            values = [ZERO if is_number(v, 0) else _chained(v, inner) for v in (*partial.args[1::2], partial.args[-1])]
+            pairs = zip(partial.args[:-1:2], values, strict=False)
+            return choose(*(part for pair in pairs for part in pair), values[-1])
+        case "negate":
+            return negate(_chained(partial.args[0], inner))
+        case "divide":
+            return divide(_chained(partial.args[0], inner), partial.args[1])
+        case "add" if any(_chooses(term) for term in partial.args):
+            return add(*(_chained(term, inner) for term in partial.args))
+        case "multiply":
+            place = next((i for i, factor in enumerate(partial.args) if _chooses(factor)), None)
+            if place is not None:
+                rest = (*partial.args[:place], *partial.args[place + 1 :])
+                return _chained(partial.args[place], multiply(*rest, inner))
+    return multiply(partial, inner)
+
+
+def _chooses(formula: Expression) -> bool:
+    """Whether a product, sum or quotient of choices stands there."""
+    if formula.head == "divide":
+        return _chooses(formula.args[0])
+    return formula.head == "if" or formula.head in ("negate", "add", "multiply") and any(map(_chooses, formula.args))
 
 
 def gradient(formula: Expression) -> Gradient:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from odec.diagnostics import Diagnostic
 from odec.model.expression import (
@@ -27,6 +28,8 @@ from odec.model.expression import (
 from odec.model.model import Definition, Equation, Jump, Model, Noise, Observe, State
 
 _CLOSE = 1e-12
+# Nodes of a sum beyond which it is not compared with others that are written differently.
+LARGEST_SUM = 100
 
 
 def guard(model: Model) -> Model:
@@ -115,7 +118,7 @@ def _exponential_form(bottom: Expression) -> tuple[float, float, Expression] | N
         return None
     constants = [term for term in bottom.args if is_number(term)]
     others = [term for term in bottom.args if not is_number(term)]
-    if len(constants) != 1:
+    if len(constants) != 1 or not _has_exponential(others[0]):
         return None
     coefficient, factors = _factors(others[0])
     if len(factors) != 1:
@@ -125,6 +128,13 @@ def _exponential_form(bottom: Expression) -> tuple[float, float, Expression] | N
         return None
     assert isinstance(constants[0].value, int | float)
     return float(constants[0].value), coefficient, found.base.args[0]
+
+
+def _has_exponential(term: Expression) -> bool:
+    """Whether an exponential is a factor of the term."""
+    if term.head in ("negate", "multiply", "divide"):
+        return any(map(_has_exponential, term.args))
+    return term.head == "exp"
 
 
 def _logistic(top: Expression, constant: float, coefficient: float, exponent: Expression) -> Expression:
@@ -184,7 +194,7 @@ def _factors(formula: Expression) -> tuple[float, dict[object, _Factor]]:
 
 def _sum_key(node: Expression) -> tuple[float, object, Expression]:
     """(scale, key, base): node = scale*base, and two sums that differ by a number only have the same key."""
-    if node.head != "add":
+    if node.head != "add" or len(list(islice(postorder([node]), LARGEST_SUM))) == LARGEST_SUM:
         return 1.0, node, node
     terms: dict[frozenset[tuple[object, int]], float] = {}
     for term in node.args:

@@ -1,4 +1,4 @@
-"""The generated text: readable, the same each time, and made of names, numbers and comments, whatever the model holds."""
+"""The generated text: readable, the same each time, made of names, numbers and comments, whatever the model holds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
-
 from agreement import compiled
+
 from odec.compiler import compile_source
 from odec.source import Source
 
@@ -113,7 +114,8 @@ def test_a_planted_text_stays_a_text(text: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(builtins, "planted", lambda *a: pytest.fail("planted text ran"), raising=False)
     line = text.replace("\n", " ").replace("\x00", " ")
     describes = "\n".join(f"## {part}" for part in text.replace("\x00", " ").split("\n"))
-    source = f"{describes}\nstate x = 1 # {line}\nparam k = 2 # {line}\nconst c = 3 # {line}\ny = k*x # {line}\nx' = -c*y # {line}\nobserve z = y # {line}\n"
+    statements = ("state x = 1", "param k = 2", "const c = 3", "y = k*x", "x' = -c*y", "observe z = y")
+    source = "\n".join([describes, *(f"{statement} # {line}" for statement in statements)])
     result, layer = compiled(Source.from_text(source, f"a/{line}.ode"))
     assert layer.rhs(0.0, (1.0,), (2.0,), (3.0,)) == (-6.0,)
     assert "ODEC_PLANTED" not in os.environ
@@ -129,11 +131,117 @@ def test_a_planted_text_stays_a_text(text: str, monkeypatch: pytest.MonkeyPatch)
     ]
 
 
-NAMES = """self lambda class def import None True x t0 states params consts inputs data Layer State Param Const Output select
-power w1 w2 dx dx1 dx_ x_ _x __x __init__ __class__ __dict__ maximum minimum register require Description Defaults ops keras np
-tf print eval exec len float int staticmethod type super S E I N O Q C beta gamma zeta lambda_ class_ matmul total stacked
-counted roll_ description rhs outputs initial constants odec math logical_and absolute ln_ e j state param const observe step
-method from to when at every size next hold linear normal lognormal per experiment ω₁ α Δx ж 变量 ﬁ µ naïve ª K""".split()
+NAMES = [
+    "self",
+    "lambda",
+    "class",
+    "def",
+    "import",
+    "None",
+    "True",
+    "x",
+    "t0",
+    "states",
+    "params",
+    "consts",
+    "inputs",
+    "data",
+    "Layer",
+    "State",
+    "Param",
+    "Const",
+    "Output",
+    "select",
+    "power",
+    "w1",
+    "w2",
+    "dx",
+    "dx1",
+    "dx_",
+    "x_",
+    "_x",
+    "__x",
+    "__init__",
+    "__class__",
+    "__dict__",
+    "maximum",
+    "minimum",
+    "register",
+    "require",
+    "Description",
+    "Defaults",
+    "ops",
+    "keras",
+    "np",
+    "tf",
+    "print",
+    "eval",
+    "exec",
+    "len",
+    "float",
+    "int",
+    "staticmethod",
+    "type",
+    "super",
+    "S",
+    "E",
+    "I",
+    "N",
+    "O",
+    "Q",
+    "C",
+    "beta",
+    "gamma",
+    "zeta",
+    "lambda_",
+    "class_",
+    "matmul",
+    "total",
+    "stacked",
+    "counted",
+    "roll_",
+    "description",
+    "rhs",
+    "outputs",
+    "initial",
+    "constants",
+    "odec",
+    "math",
+    "logical_and",
+    "absolute",
+    "ln_",
+    "e",
+    "j",
+    "state",
+    "param",
+    "const",
+    "observe",
+    "step",
+    "method",
+    "from",
+    "to",
+    "when",
+    "at",
+    "every",
+    "size",
+    "next",
+    "hold",
+    "linear",
+    "normal",
+    "lognormal",
+    "per",
+    "experiment",
+    "ω₁",
+    "α",
+    "Δx",
+    "ж",
+    "变量",
+    "ﬁ",
+    "µ",
+    "naïve",
+    "ª",
+    "K",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,13 +254,12 @@ def test_any_name_may_be_used_for_anything(name: str, role: str) -> None:
         "intermediate": f"{name} = 5 + 0*q\n",
     }
     state = name if role == "state" else "zz"
-    text = f"{other[role]}state {state} = 1\nparam q = 2\n{state}' = max({state}, 1)*(q*{name})^2 + (q*{name})^2*{state}^q + abs(t)"
+    rate = f"max({state}, 1)*(q*{name})^2 + (q*{name})^2*{state}^q + abs(t)"
+    text = f"{other[role]}state {state} = 1\nparam q = 2\n{state}' = {rate}"
     if role == "intermediate" and name == "dx":
         pytest.skip("the derivative of x")
-    result, layer = compiled(text)
+    _, layer = compiled(text)
     written = {"state": layer.description.states, "param": layer.description.params, "const": layer.description.consts}
-    import unicodedata
-
     if role in written:
         assert unicodedata.normalize("NFKC", name) in [item.name for item in written[role]]
     value = 3.0 if role == "state" else 5.0

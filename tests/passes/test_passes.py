@@ -8,9 +8,9 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
-
 import reference
 from agreement import Generated, Where, compare_at, compiled, points
+
 from odec.compiler import after_passes, check
 from odec.emit.listing import listing
 from odec.model.expression import operation_count
@@ -21,7 +21,13 @@ from odec.syntax.parser import parse
 MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.ode"))
 NAMES = [name for name, _ in MODEL_PASSES]
 
-DECAY = "state x = 1\nparam a = 20 in [0, 20]\nparam b = 0.5 in [0.1, 2]\ny = x*(1 - exp(-a*t))/(b + x*(1 - exp(-a*t)))\nx' = y - x*y"
+DECAY = """
+state x = 1
+param a = 20 in [0, 20]
+param b = 0.5 in [0.1, 2]
+y = x*(1 - exp(-a*t))/(b + x*(1 - exp(-a*t)))
+x' = y - x*y
+"""
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
@@ -190,3 +196,20 @@ def test_the_numbers_of_the_cases_at_their_start() -> None:
     ties = "state x = 0\nstate z = 0\nw = sqrt(max(x - z, 0))\nx' = w\nz' = 0"
     generated = Generated(compiled(ties)[1], [Where(0.0, {"x": 0.0, "z": 0.0}, {})], True)
     assert generated.ask("rhs")[0][0] == 0 and set(generated.ask("rhs_x")[0].values()) <= {0.0}
+
+
+def test_an_intermediate_that_is_not_chosen_contributes_nothing() -> None:
+    """At x = 0 the intermediate is 0/0, and so is its slope."""
+    text = (
+        "state x = 0\nstate y = 1\ns = cos(x)/x\nw = y*if(x == 0, 1, s)\nx' = y*w - 2*if(abs(x) < 1e-6, 1, s)/2\ny' = y"
+    )
+    _, layer = compiled(text)
+    generated = Generated(layer, [Where(0.0, {"x": 0.0, "y": 2.0}, {})], True)
+    assert generated.ask("rhs_x")[0] == {("x", "x"): 0.0, ("x", "y"): 4.0, ("y", "y"): 1.0}
+
+
+def test_branches_guards_only_what_its_condition_speaks_of() -> None:
+    text = "state x = 1\nparam V = 2\nx' = if(t < 10, x/V, 0) + if(x > 0, V/x, 1)"
+    written = compiled(text)[0].text
+    assert "select(t < 10, x / V, 0)" in written
+    assert "V / select(" in written and "V / x" in compiled(text, without=("branches",))[0].text
