@@ -155,9 +155,9 @@ def _chained(partial: Expression, inner: Expression) -> Expression:
             values = [ZERO if is_number(v, 0) else _chained(v, inner) for v in (*partial.args[1::2], partial.args[-1])]
             pairs = zip(partial.args[:-1:2], values, strict=False)
             return choose(*(part for pair in pairs for part in pair), values[-1])
-        case "negate":
+        case "negate" if _chooses(partial.args[0]):
             return negate(_chained(partial.args[0], inner))
-        case "divide":
+        case "divide" if _chooses(partial.args[0]):
             return divide(_chained(partial.args[0], inner), partial.args[1])
         case "add" if any(_chooses(term) for term in partial.args):
             return add(*(_chained(term, inner) for term in partial.args))

@@ -155,7 +155,7 @@ class Definitions(Layer):
         """∂x(start)/∂p, where it is not 0."""
         return {
             ("q", "q0"): 2 / 2,
-            ("q'", "q0"): -2 / 2 / 2,
+            ("q'", "q0"): -1 / 2 * (2 / 2),
         }
 
     @staticmethod
