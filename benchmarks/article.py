@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 # Before TensorFlow is imported: no chatter. oneDNN, which it announces, does matrix products and convolutions; here are
 # none.
@@ -116,7 +117,7 @@ def forward(rounds: int) -> str:
     return f"## {STEPS:,} Euler steps, warm\n\nfloat32 where not said.\n\n" + table(header, rows)
 
 
-def as_the_fit(competition: type, x0: np.ndarray) -> Callable[[], np.ndarray]:
+def as_the_fit(competition: Any, x0: np.ndarray) -> Callable[[], np.ndarray]:
     """The rows through the compiled run that `odec.fit` uses."""
     schedule = Schedule.grid(0.0, H, STEPS)
     params = [param.value for param in competition.description.params]
@@ -181,8 +182,8 @@ def training_and_fit(epochs: int, rounds: int) -> str:
             table(["what", "seconds an epoch", *against, "bar"], epoch_rows),
             "## The whole fit",
             table(["what", "seconds", *against, "loss", "bar"], fit_rows),
-            "Steps of 1e-4 are as large as the smaller parameters, so the loss never settles: the layers' losses are those "
-            "of the last epoch, `odec.fit` keeps the best. The optimum is 0.69664.",
+            "Steps of 1e-4 are as large as the smaller parameters, so the loss never settles: the layers' losses are "
+            "those of the last epoch, `odec.fit` keeps the best. The optimum is 0.69664.",
         ]
     )
 

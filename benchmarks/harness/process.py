@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +31,14 @@ class Runs:
         return f"{self.memory / 1e6:.0f} MB"
 
 
-def alternated(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Runs]:
-    """Each command run once a round, after one round that is not counted (file cache, `__pycache__`)."""
+def alternated(
+    commands: Mapping[str, Sequence[str]], rounds: int, limit: float = 600.0, warm: bool = True
+) -> dict[str, Runs]:
+    """Each command run once a round, with `warm` after a round that is not counted (file cache, `__pycache__`)."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-    for counted in (False, *[True] * rounds):
+    for counted in (*[False] * warm, *[True] * rounds):
         for name, command in commands.items():
-            one = run(command)
+            one = run(command, limit)
             if counted:
                 taken[name].append(one)
     return {
@@ -44,17 +47,26 @@ def alternated(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, 
     }
 
 
-def run(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds and peak bytes of one run. SystemExit, with what it said, when it fails.
+class TooLongError(Exception):
+    """The run was ended at its limit."""
+
+
+def run(command: Sequence[str], limit: float = 600.0) -> tuple[float, float]:
+    """Seconds and peak bytes of one run. TooLongError after `limit` seconds; SystemExit, with what it said, when it fails.
 
     A child inherits its parent's peak until it starts its own program, so the caller should stay small.
     """
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
     assert process.stderr is not None
+    timer = threading.Timer(limit, process.kill)
+    timer.start()
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
+    timer.cancel()
+    if seconds >= limit:
+        raise TooLongError
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}\nended with {process.returncode} and said:\n{said.decode()}")
