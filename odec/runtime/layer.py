@@ -15,15 +15,14 @@ from odec.diagnostics import nearest
 from odec.runtime import guesses, loops, methods, simulate, sizing
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
-from odec.runtime.motion import Motion
-from odec.runtime.rows import default_times
+from odec.runtime.layout import Layout
+from odec.runtime.recurrence import Recurrence
+from odec.runtime.rows import layer_schedule
 from odec.runtime.schedule import Schedule
+from odec.runtime.stops import check_fixed
 
 Tensor = Any
 Shape = tuple[int | None, ...]
-
-# With neither a step nor a model that says one, a run is cut into this many steps.
-DEFAULT_STEPS = 1000
 
 
 @keras.saving.register_keras_serializable(package="odec")
@@ -61,6 +60,13 @@ class Layer(keras.layers.Layer):
         consts: values of consts other than the model's, by name.
         sizes: values of sizes other than the model's; each may also be said as an argument of its name, `N=100`.
 
+        input_times: the times of the rows of an input series. By default there is a row for each of the layer's steps
+            (it belongs to the step's start), or one more, for both ends.
+
+    A model with inputs takes their series as second argument, (batch, rows, inputs): `layer(x0, u)`, `layer([x0, u])`,
+    or `layer(u)` from the model's own start. A map steps once for each row of its series where neither `steps` nor
+    `times` say how often; without inputs it is `steps` that says it.
+
     A param may instead come for each row from another layer: `layer(x0, params={"b": b})` with `b` of shape (batch,) or
     (batch, 1), also in functional models; its weight is then not trained.
 
@@ -84,6 +90,7 @@ class Layer(keras.layers.Layer):
         frozen: Sequence[str] = (),
         consts: Mapping[str, float] | None = None,
         sizes: Mapping[str, int] | None = None,
+        input_times: Sequence[float] | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -104,9 +111,11 @@ class Layer(keras.layers.Layer):
             "frozen": list(frozen),
             "consts": {name: float(value) for name, value in (consts or {}).items()},
             "sizes": {name: int(value) for name, value in sizes.items()},
+            "input_times": None if input_times is None else [float(t) for t in input_times],
         }
         self.method = methods.tableau(method or description.defaults.method or methods.DEFAULT_METHOD).name
-        self.schedule = _schedule(description, steps, h, times, start)
+        self.schedule = layer_schedule(description, steps, h, times, start)
+        check_fixed(self._model)
         self._check_known("state or output", outputs or (), self._column_names())
         self.columns = description.expanded(outputs) if outputs is not None else self._state_names()
         self.return_sequences = bool(return_sequences)
@@ -141,7 +150,7 @@ class Layer(keras.layers.Layer):
         present = self.parameters()
         return simulate.sensitivities(
             self._model,
-            self.schedule,
+            self._known_schedule(),
             method=self.method,
             params=np.concatenate([np.ravel(present[param.name]) for param in self.description.params] or [[]]),
             consts=self._asked["consts"],
@@ -152,9 +161,11 @@ class Layer(keras.layers.Layer):
 
     # The Keras contract.
 
-    def build(self, inputs_shape: Shape, params_shape: Mapping[str, Shape] | None = None) -> None:
-        """One scalar weight for each param, under its name. A param that comes with the call is not trained."""
-        self._check_shape(inputs_shape)
+    def build(
+        self, inputs_shape: Any, series_shape: Shape | None = None, params_shape: Mapping[str, Shape] | None = None
+    ) -> None:
+        """A weight for each param, under its name. A param that comes with the call is not trained."""
+        self._check_shapes(*self._parted(inputs_shape, series_shape, is_shape=True))
         supplied = set(params_shape or {})
         self._check_known("param", supplied, [param.name for param in self.description.params])
         for param in self.description.params:
@@ -167,13 +178,16 @@ class Layer(keras.layers.Layer):
                 trainable=param.name not in self._asked["frozen"] and param.name not in supplied,
             )
 
-    def call(self, inputs: Tensor, params: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Columns (batch, steps, columns) from initial states (batch, states) or (batch, 0)."""
+    def call(self, inputs: Any, series: Tensor | None = None, params: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Columns (batch, steps, columns) from initial states (batch, states) or (batch, 0), and the series (batch,
+        rows, inputs) of a model with inputs."""
         params = dict(params or {})
         dtype = self.compute_dtype
         shared = tuple(param.name for param in self.description.params if param.name not in params)
         rows = tuple(param.name for param in self.description.params if param.name in params)
-        inputs = ops.cast(inputs, dtype)
+        inputs, series = self._parted(inputs, series)
+        inputs = ops.zeros((ops.shape(series)[0], 0), dtype) if inputs is None else ops.cast(inputs, dtype)
+        series = None if series is None else ops.cast(series, dtype)
         weights = self._weights()
         # Variables are read once, here: read inside a loop they would break its compilation.
         parts = [ops.reshape(ops.convert_to_tensor(weights[name].value), (-1,)) for name in shared]
@@ -181,20 +195,26 @@ class Layer(keras.layers.Layer):
         sizes = {param.name: math.prod(param.shape) for param in self.description.params}
         per_row = [ops.transpose(ops.reshape(ops.cast(params[name], dtype), (-1, sizes[name]))) for name in rows]
         array = ops.concatenate(per_row) if rows else ops.zeros((0, 1), dtype)
-        arguments = (inputs, ops.cast(vector, dtype), array)
+        arguments = (inputs, series, ops.cast(vector, dtype), array)
         if loops.compiles():
             return self._compiled(shared, rows)(*arguments)
         return self._program(shared, rows)(*arguments)
 
-    def compute_output_shape(self, inputs_shape: Shape, params_shape: Mapping[str, Shape] | None = None) -> Shape:
+    def compute_output_shape(
+        self, inputs_shape: Any, series_shape: Shape | None = None, params_shape: Mapping[str, Shape] | None = None
+    ) -> Shape:
         """(batch, steps, columns), or (batch, columns) without sequences."""
-        rows = (len(self.schedule.times),) if self.return_sequences else ()
-        return (inputs_shape[0], *rows, len(self.columns))
+        states, series = self._parted(inputs_shape, series_shape, is_shape=True)
+        steps = len(self.schedule.times) if self.schedule is not None else series[1]
+        rows = (steps,) if self.return_sequences else ()
+        return ((series if states is None else states)[0], *rows, len(self.columns))
 
-    def compute_output_spec(self, inputs: Any, params: Any = None) -> Any:
+    def compute_output_spec(self, inputs: Any, series: Any = None, params: Any = None) -> Any:
         """The output as a symbolic tensor."""
-        self._check_shape(inputs.shape)
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+        states, series = (None if part is None else part.shape for part in self._parted(inputs, series))
+        self._check_shapes(states, series)
+        shape = self.compute_output_shape(*((states, series) if states is not None else (series,)))
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, and the digest of the model's text."""
@@ -249,9 +269,27 @@ class Layer(keras.layers.Layer):
         return guesses.initializer(param) if isinstance(guess, str) else guesses.exactly(guess)
 
     def _program(self, shared: tuple[str, ...], rows: tuple[str, ...]) -> Callable[..., Tensor]:
-        """The pure function (inputs, shared, rows) → output. It holds no layer and no variable."""
+        """The pure function (inputs, series, shared, rows) → output. It holds no layer and no variable."""
         equations = Equations(self._model, Slots(shared, rows, self._numbers))
-        return _program(equations, self.method, self.schedule, self.columns, self.return_sequences)
+        knots = self._asked["input_times"]
+        knots = None if knots is None else np.array(knots)
+        return Recurrence(equations, self.method, self.schedule, self.columns, self.return_sequences, knots)
+
+    def _known_schedule(self) -> Schedule:
+        if self.schedule is None or self.description.inputs:
+            raise ValueError(f"the sensitivities of {type(self).__name__} need its inputs: `odec.runtime.simulate`")
+        return self.schedule
+
+    def _parted(self, inputs: Any, series: Any, is_shape: bool = False) -> tuple[Any, Any]:
+        """States and series from what the layer was called with; None for what is not there."""
+        if not self.description.inputs:
+            return inputs, None
+        is_pair = isinstance(inputs, (list, tuple)) and len(inputs) == 2
+        if series is None and (is_pair and not (is_shape and isinstance(inputs[0], (int, type(None))))):
+            return inputs[0], inputs[1]
+        if series is None and len(inputs if is_shape else inputs.shape) == 3:
+            return None, inputs
+        return inputs, series
 
     def _guess(self, param: Any) -> Any:
         """A number, an array, or the name of an initializer."""
@@ -278,41 +316,20 @@ class Layer(keras.layers.Layer):
                 cure = nearest(name, known) or f"there are: {', '.join(known) or 'none'}"
                 raise ValueError(f"{type(self).__name__} has no {kind} named {name!r}; {cure}. Received: {name!r}")
 
-    def _check_shape(self, shape: Shape) -> None:
+    def _check_shapes(self, shape: Shape | None, series: Shape | None) -> None:
         names = self._state_names()
-        if len(shape) != 2 or shape[-1] not in (0, len(names)):
+        if shape is not None and (len(shape) != 2 or shape[-1] not in (0, len(names))):
             raise ValueError(
                 f"{type(self).__name__} takes initial values of shape (batch, {len(names)}), one for each state "
                 f"({', '.join(names)}), or (batch, 0) for the model's own. Received: shape {tuple(shape)}"
             )
-
-
-def _program(
-    equations: Equations, method: str, schedule: Schedule, columns: tuple[str, ...], sequences: bool
-) -> Callable[..., Tensor]:
-    motion = Motion(equations, method)
-
-    def run(inputs: Tensor, shared: Tensor, rows: Tensor) -> Tensor:
-        batch = ops.shape(inputs)[0]
-        if not equations.slots.rows:
-            rows = ops.broadcast_to(rows, (0, batch))
-        theta = (shared, rows)
-        like = ops.zeros((batch,), dtype=inputs.dtype)
-        given = dict(zip(equations.states, ops.unstack(inputs, axis=1), strict=True)) if inputs.shape[1] else {}
-        x0 = equations.initial(theta, given, like)
-        states = loops.trajectory(
-            motion.step, x0, theta, schedule.starts, schedule.steps, schedule.counts, single=schedule.single
-        )
-        if not schedule.follows_intervals:
-            states = ops.take(ops.concatenate([x0[None], states]), schedule.order, axis=0)
-        times = schedule.times
-        if not sequences:
-            states, times = states[-1:], times[-1:]
-        values = equations.columns(ops.convert_to_tensor(times, dtype=inputs.dtype), states, theta, columns)
-        values = ops.transpose(values, (2, 0, 1))
-        return values if sequences else values[:, 0]
-
-    return run
+        elements = Layout.of(self.description.inputs).elements
+        if elements and (series is None or len(series) != 3 or series[-1] != len(elements)):
+            received = "none" if series is None else f"shape {tuple(series)}"
+            raise ValueError(
+                f"{type(self).__name__} takes an input series of shape (batch, rows, {len(elements)}) as its second "
+                f"argument ({', '.join(elements)}). Received: {received}"
+            )
 
 
 def _cached(program: Callable[..., Callable[..., Tensor]]) -> Callable[..., Callable[..., Tensor]]:
@@ -340,25 +357,3 @@ def _full_precision(dtype: Any) -> Any:
     """The layer's own dtype: a policy of half precision around it (mixed_float16) leaves it at float32."""
     policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()
     return "float32" if policy.compute_dtype in ("float16", "bfloat16") else dtype
-
-
-def _schedule(
-    description: Description, steps: int | None, h: float | None, times: Any, start: float | None
-) -> Schedule:
-    defaults = description.defaults
-    start = defaults.start if start is None else float(start)
-    if steps is not None:
-        if times is not None:
-            raise ValueError(f"give either steps and h, or times. Received: steps={steps}, times={times}")
-        step = h if h is not None else defaults.step
-        if step is None or int(steps) != steps or steps < 1:
-            raise ValueError(f"steps is a whole number of steps of length h. Received: steps={steps}, h={h}")
-        return Schedule.grid(start, float(step), int(steps))
-    if times is None:
-        times = default_times(description, start)
-    asked = np.ravel(np.asarray(times, dtype=np.float64))
-    if asked.size == 0:
-        raise ValueError("times is empty: ask for at least one time")
-    step = h if h is not None else defaults.step
-    span = float(np.max(np.abs(asked - start)))
-    return Schedule.fixed(start, asked, step if step is not None else (span or 1.0) / DEFAULT_STEPS)

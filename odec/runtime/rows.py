@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from odec.diagnostics import OdecError
 from odec.runtime.description import Description
+from odec.runtime.schedule import Schedule
 
 # Rows of a run that says neither `every` nor `step`.
 DEFAULT_ROWS = 200
+# With neither a step nor a model that says one, a layer cuts its run into this many steps.
+DEFAULT_STEPS = 1000
 
 
 def default_times(description: Description, start: float) -> np.ndarray:
@@ -20,6 +25,8 @@ def default_times(description: Description, start: float) -> np.ndarray:
             f"{description.name} does not know how long to run: give steps and h, or times, or `solve to` in the model"
         )
     span = defaults.stop - start
+    if description.is_map:
+        return rows_between(start, defaults.stop, defaults.every or 1.0)[1:]
     return rows_between(start, defaults.stop, defaults.every or defaults.step or abs(span) / DEFAULT_ROWS)[1:]
 
 
@@ -36,3 +43,46 @@ def rows_between(start: float, stop: float, every: float) -> np.ndarray:
         rows[-1] = stop
         return rows
     return np.append(rows, stop)
+
+
+def layer_schedule(
+    description: Description, steps: int | None, h: float | None, times: Any, start: float | None
+) -> Schedule | None:
+    """The schedule of a layer; None where a map steps once for each row of its input series.
+
+    ValueError for arguments that contradict each other or say nothing.
+    """
+    defaults = description.defaults
+    start = defaults.start if start is None else float(start)
+    if description.is_map:
+        if h is not None and h != 1:
+            raise ValueError(f"{description.name} is a map, which has no step length. Received: h={h}")
+        if steps is None and times is None and defaults.stop is None and description.inputs:
+            return None
+    step = 1.0 if description.is_map else h if h is not None else defaults.step
+    if steps is not None:
+        if times is not None:
+            raise ValueError(f"give either steps and h, or times. Received: steps={steps}, times={times}")
+        if step is None or int(steps) != steps or steps < 1:
+            raise ValueError(f"steps is a whole number of steps of length h. Received: steps={steps}, h={h}")
+        return Schedule.grid(start, float(step), int(steps))
+    if times is None:
+        times = default_times(description, start)
+    asked = np.ravel(np.asarray(times, dtype=np.float64))
+    if asked.size == 0:
+        raise ValueError("times is empty: ask for at least one time")
+    check_steps(description, start, asked)
+    span = float(np.max(np.abs(asked - start)))
+    return Schedule.fixed(start, asked, step if step is not None else (span or 1.0) / DEFAULT_STEPS)
+
+
+def check_steps(description: Description, start: float, times: np.ndarray) -> None:
+    """E0604 where a map is asked for a value between two steps, or before its start."""
+    if not description.is_map or not times.size:
+        return
+    odd = times[times != start + np.round(times - start)]
+    if odd.size:
+        message = f"{description.name} is a map: its t counts steps, and has no value at {odd[0]:g}"
+        raise OdecError.of("E0604", message, "ask for whole numbers of steps")
+    if times.min() < start:
+        raise OdecError.of("E0604", f"{description.name} is a map, which has no way back", "ask for later steps")

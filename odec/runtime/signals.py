@@ -32,7 +32,7 @@ class Signal:
     values: Any
 
     def __post_init__(self) -> None:
-        assert self.knots.ndim == 1 and self.knots.size and len(self.values) == len(self.knots)
+        assert self.knots.ndim == 1 and self.knots.size and self.values.shape[0] == len(self.knots)
 
 
 def check_inputs(model: Any, signal: Signal | None) -> None:

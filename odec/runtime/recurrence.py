@@ -1,0 +1,133 @@
+"""The pure function behind a layer: states, input series and parameters in, columns out. It holds no variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from odec.runtime import loops
+from odec.runtime.equations import Equations
+from odec.runtime.motion import Motion, outputs
+from odec.runtime.schedule import Schedule
+from odec.runtime.signals import Signal, along_course, at_times, interpolated
+from odec.runtime.stops import fixed_course
+
+Tensor = Any
+
+
+@dataclass(frozen=True, eq=False)
+class Recurrence:
+    """A model by a method. `schedule` is None where a map steps once for each row of its series; `knots` are the times
+    of the series' rows, None where they follow from the schedule."""
+
+    equations: Equations
+    method: str
+    schedule: Schedule | None
+    columns: tuple[str, ...]
+    sequences: bool
+    knots: np.ndarray | None = None
+
+    def __call__(self, inputs: Tensor, series: Tensor | None, shared: Tensor, rows: Tensor) -> Tensor:
+        """Columns (batch, steps, columns), or (batch, columns) of the last row, from states (batch, D or 0), series
+        (batch, K, I), params that all rows share (S,) and params of each row (R, batch)."""
+        equations, batch = self.equations, ops.shape(inputs)[0]
+        if not equations.slots.rows:
+            rows = ops.broadcast_to(rows, (0, batch))
+        theta = (shared, rows)
+        like = ops.zeros((batch,), dtype=inputs.dtype)
+        given = dict(zip(equations.states, ops.unstack(inputs, axis=1), strict=True)) if inputs.shape[1] else {}
+        x0 = equations.initial(theta, given, like)
+        if series is not None:
+            series = ops.transpose(series, (1, 2, 0))
+        if self.schedule is None:
+            values = self._row_by_row(x0, theta, series)
+        elif equations.model.description.jumps or series is not None:
+            values = self._along_course(x0, theta, series)
+        else:
+            values = self._plain(x0, theta)
+        values = ops.transpose(values, (2, 0, 1))
+        return values if self.sequences else values[:, 0]
+
+    def _plain(self, x0: Tensor, theta: Sequence[Tensor]) -> Tensor:
+        schedule = self.schedule
+        assert schedule is not None
+        states = loops.trajectory(
+            Motion(self.equations, self.method).step,
+            x0,
+            theta,
+            schedule.starts,
+            schedule.steps,
+            schedule.counts,
+            single=schedule.single,
+        )
+        if not schedule.follows_intervals:
+            states = ops.take(ops.concatenate([x0[None], states]), schedule.order, axis=0)
+        return self._read(ops.convert_to_tensor(schedule.times, dtype=x0.dtype), states, theta, None)
+
+    def _along_course(self, x0: Tensor, theta: Sequence[Tensor], series: Tensor | None) -> Tensor:
+        equations, schedule = self.equations, self.schedule
+        assert schedule is not None
+        description = equations.model.description
+        signal, ends, read = None, [], None
+        if series is not None:
+            signal = Signal(series_times(description, schedule, series.shape[0], self.knots), series)
+        laid = fixed_course(
+            equations.model, schedule, equations.slots.numbers, None if signal is None else signal.knots
+        )
+        if signal is not None:
+            linear = interpolated(description)
+            ends = list(along_course(signal, laid, linear))
+            read = at_times(signal, laid.times, linear)
+        parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.fired, laid.numbers)
+        course = (ops.convert_to_tensor(part) for part in parts)
+        states, _ = Motion(equations, self.method).run(x0, theta, *course, series=ends, single=laid.single)
+        return self._read(ops.convert_to_tensor(laid.times, dtype=x0.dtype), states, theta, read)
+
+    def _row_by_row(self, x0: Tensor, theta: Sequence[Tensor], series: Tensor) -> Tensor:
+        """A map: a step for each row of the series, whose number may be unknown until it runs."""
+        count = ops.shape(series)[0]
+        numbers = ops.arange(count, dtype="int32")
+        starts = ops.cast(numbers, "float64")
+        motion, whole = Motion(self.equations, self.method), ops.ones_like(numbers)
+        begin = loops.Moment(starts[0], starts[0] * 0, whole[0], whole[0], x0.dtype, (series[0], series[0]))
+        x0 = motion.started(x0, begin, theta)
+        states = loops.trajectory(
+            motion.step, x0, theta, starts, ops.ones_like(starts), whole, single=True, series=(series, series)
+        )
+        # A value belongs to the row of the series that is read next; behind the last row the last is held.
+        read = ops.concatenate([series[1:], series[-1:]])
+        times = ops.cast(starts + 1, x0.dtype)
+        return self._read(times, motion.states_of(states, axis=1), theta, read)
+
+    def _read(self, times: Tensor, states: Tensor, theta: Sequence[Tensor], inputs: Tensor | None) -> Tensor:
+        """Columns (T, C, batch), of the last row alone without sequences."""
+        if not self.sequences:
+            times, states = times[-1:], states[-1:]
+            inputs = None if inputs is None else inputs[-1:]
+        return outputs(Motion(self.equations, self.method), times, states, theta, self.columns, inputs)
+
+
+def series_times(description: Any, schedule: Schedule, rows: int | None, knots: np.ndarray | None) -> np.ndarray:
+    """The time of each row of a series: the knots that were named, else the start and the ends of the schedule's
+    intervals, the last one left out where there is one row less (it belongs to the last step).
+
+    ValueError where the number of rows fits neither.
+    """
+    name = description.name
+    if rows is None:
+        raise ValueError(f"{name} has to know how many rows its input series has. Received: shape (batch, None, …)")
+    if knots is None:
+        ends = np.append(schedule.starts, schedule.starts[-1] + schedule.counts[-1] * schedule.steps[-1])
+        if rows not in (len(ends) - 1, len(ends)):
+            raise ValueError(
+                f"{name} takes an input series with a row for each of its {len(ends) - 1} steps (or one more, for both "
+                f"ends), or `input_times` says when its rows are. Received: {rows} rows"
+            )
+        return ends[:rows]
+    if rows != len(knots):
+        raise ValueError(f"{name} was given {len(knots)} input_times. Received: an input series of {rows} rows")
+    return knots
