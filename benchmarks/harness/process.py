@@ -52,7 +52,7 @@ class TooLongError(Exception):
 
 
 def run(command: Sequence[str], limit: float = 600.0) -> tuple[float, float]:
-    """Seconds and peak bytes of one run. TooLongError after `limit` seconds; SystemExit, with what it said, when it fails.
+    """Seconds and peak bytes of one run. TooLongError after `limit` seconds; SystemExit where it fails, with its words.
 
     A child inherits its parent's peak until it starts its own program, so the caller should stay small.
     """
