@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from odec.diagnostics import Diagnostic, OdecError, nearest
-from odec.fit.table import Table, parse_table, read_table
+from odec.tables import Table, table_of
 
 EXPERIMENT = "experiment"
 MOST_CELL_ERRORS = 10
@@ -56,7 +54,7 @@ def read_data(data: Any, names: Sequence[str], *, time: str = "t", others: Mappi
     >>> read_data({"t": [0, 1], "x": [3, None]}, ["x"]).counts
     {'x': 1}
     """
-    table = _table(data)
+    table = table_of(data)
     _check_header(table, names, time, others or {})
     columns = [name for name in names if name in table.header]
     if not columns:
@@ -84,58 +82,6 @@ def _ordered(data: Data, used: np.ndarray) -> Data:
     keys = [*filled.T[::-1], data.times, data.experiment]
     order = np.array([i for i in np.lexsort(keys) if used[i]], dtype=int)
     return replace(data, times=data.times[order], values=data.values[order], experiment=data.experiment[order])
-
-
-def _table(data: Any) -> Table:
-    if isinstance(data, str | Path):
-        if Path(data).suffix.lower() in {".parquet", ".pq"}:
-            return _parquet(Path(data))
-        return read_table(data)
-    if isinstance(data, Mapping):
-        columns = {str(key): list(np.ravel(np.asarray(value, dtype=object))) for key, value in data.items()}
-    else:
-        columns = {str(key): list(data[key]) for key in data.columns}
-    return _table_of(columns, "data")
-
-
-def _parquet(path: Path) -> Table:
-    import pandas
-
-    try:
-        frame = pandas.read_parquet(path)
-    except ImportError:
-        raise OdecError.of(
-            "E0506", f"reading `{path}` needs pyarrow", help="pip install pyarrow, or save as CSV"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise OdecError.of("E0506", f"`{path}` cannot be read: {error}", help="is it a Parquet table?") from None
-    table = _table_of({str(key): list(frame[key]) for key in frame.columns}, str(path))
-    return replace(table, digest=hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def _table_of(columns: Mapping[str, list[Any]], name: str) -> Table:
-    lengths = {len(column) for column in columns.values()}
-    if len(lengths) > 1:
-        raise OdecError.of(
-            "E0507", f"the columns of `{name}` differ in length: {sorted(lengths)}", help="use None or NaN to fill"
-        )
-    rows = [tuple(_text(cell) for cell in row) for row in zip(*columns.values(), strict=True)]
-    text = "\n".join("\t".join(row) for row in [tuple(columns), *rows])
-    return replace(
-        parse_table("t\n", name, hashlib.sha256(text.encode()).hexdigest()),
-        header=tuple(columns),
-        rows=tuple(rows),
-        lines=tuple(range(1, len(rows) + 1)),
-    )
-
-
-def _text(cell: Any) -> str:
-    """A Python value as a cell that reads back as the same number."""
-    if cell is None or cell != cell or type(cell).__name__ == "NAType":
-        return ""
-    if isinstance(cell, int | float | np.number):
-        return repr(float(cell))
-    return str(cell).strip()
 
 
 def _check_header(table: Table, names: Sequence[str], time: str, others: Mapping[str, str]) -> None:

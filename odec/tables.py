@@ -10,8 +10,12 @@ import csv
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from odec.diagnostics import Diagnostic, OdecError
 
@@ -60,6 +64,59 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     data = _bytes_of(path)
     return parse_table(_decoded(data, path), str(path), hashlib.sha256(data).hexdigest())
+
+
+def table_of(data: Any) -> Table:
+    """The table in `data`: a path (CSV, TSV, Parquet), a pandas DataFrame, or a dict of columns."""
+    if isinstance(data, str | Path):
+        if Path(data).suffix.lower() in {".parquet", ".pq"}:
+            return _parquet(Path(data))
+        return read_table(data)
+    if isinstance(data, Mapping):
+        columns = {str(key): list(np.ravel(np.asarray(value, dtype=object))) for key, value in data.items()}
+    else:
+        columns = {str(key): list(data[key]) for key in data.columns}
+    return _of_columns(columns, "data")
+
+
+def _parquet(path: Path) -> Table:
+    import pandas
+
+    try:
+        frame = pandas.read_parquet(path)
+    except ImportError:
+        raise OdecError.of(
+            "E0506", f"reading `{path}` needs pyarrow", help="pip install pyarrow, or save as CSV"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise OdecError.of("E0506", f"`{path}` cannot be read: {error}", help="is it a Parquet table?") from None
+    table = _of_columns({str(key): list(frame[key]) for key in frame.columns}, str(path))
+    return replace(table, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _of_columns(columns: Mapping[str, list[Any]], name: str) -> Table:
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise OdecError.of(
+            "E0507", f"the columns of `{name}` differ in length: {sorted(lengths)}", help="use None or NaN to fill"
+        )
+    rows = [tuple(_text(cell) for cell in row) for row in zip(*columns.values(), strict=True)]
+    text = "\n".join("\t".join(row) for row in [tuple(columns), *rows])
+    return replace(
+        parse_table("t\n", name, hashlib.sha256(text.encode()).hexdigest()),
+        header=tuple(columns),
+        rows=tuple(rows),
+        lines=tuple(range(1, len(rows) + 1)),
+    )
+
+
+def _text(cell: Any) -> str:
+    """A Python value as a cell that reads back as the same number."""
+    if cell is None or cell != cell or type(cell).__name__ == "NAType":
+        return ""
+    if isinstance(cell, int | float | np.number):
+        return repr(float(cell))
+    return str(cell).strip()
 
 
 def parse_table(text: str, name: str, digest: str = "") -> Table:
