@@ -44,9 +44,7 @@ PANELS: dict[str, tuple[Curve, ...]] = {
         Curve("bessel_j0", "y", "J₀", special.j0),
         Curve("bessel_j1", "y", "J₁", special.j1),
     ),
-    "(1 - t²) y'' - 2 t y' + 30 y = 0": (
-        Curve("legendre_p5", "y", "P₅", lambda t: special.eval_legendre(5, t)),
-    ),
+    "(1 - t²) y'' - 2 t y' + 30 y = 0": (Curve("legendre_p5", "y", "P₅", lambda t: special.eval_legendre(5, t)),),
     "t (1 - t) y'' + (5/2 - 3 t) y' - 3/4 y = 0": (
         Curve("hypergeometric", "y", "₂F₁", lambda t: special.hyp2f1(0.5, 1.5, 2.5, t)),
     ),
