@@ -124,6 +124,8 @@ _ROWS = (
          "odec fit model.ode data.csv", "odec fit model.ode data.csv --starts 20"),
     Code("E0606", "the value of an option is out of range", "The option does not take this value.",
          "odec solve model.ode --to 1 --step 0", "odec solve model.ode --to 1 --step 0.1"),
+    Code("E0607", "jumps follow each other without end", "A `when` happens ever faster, as a ball that bounces lower and lower: infinitely often in a finite time.",
+         "odec solve ball.ode --to 60", "odec solve ball.ode --to 11"),
     Code("E0701", "the output cannot be written", "The folder does not exist, or writing there is not allowed. Nothing was written.",
          "odec compile model.ode -o /model.py", "odec compile model.ode -o model.py"),
     Code("E0702", "not supported by this version", "The statement is part of the language, but this version of odec cannot run it yet.",
@@ -156,6 +158,8 @@ _ROWS = (
          "param a = 1\nparam b = 1\nx' = -a*b*x", "param ab = 1\nx' = -ab*x"),
     Code("W0604", "several answers fit equally well", "Other starts ended elsewhere with the same loss. Narrow the bounds if you know which one is meant.",
          "odec fit model.ode data.csv --starts 20", "odec fit model.ode data.csv --starts 20"),
+    Code("W0605", "an input's table does not cover the run", "Outside its table an input keeps its first or its last value.",
+         "t,u\n0,1\n5,2", "t,u\n0,1\n5,2\n10,2"),
 )  # fmt: skip
 
 CODES: dict[str, Code] = {row.code: row for row in _ROWS}

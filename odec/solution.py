@@ -25,12 +25,18 @@ AGREEMENT = 1e-7
 MOST_STEPS = 2**22
 # An estimated relative error above this is warned about. Euler at a sensible step stays below.
 INACCURATE = 1e-2
+# … or this many, where jumps follow each other without end.
+MOST_STEPS_WITH_END = 2**17
+# Two such ends within this part of their times are one, and no smaller step moves it.
+SAME_END = 1e-3
 # Halvings tried in search of a step to advise.
 MOST_HALVINGS = 12
 
 Values = np.ndarray
 # Runs the model with every step cut into so many: (times, columns).
 Run = Callable[[int], Values]
+# The text of a jump that never ends, and when; None where there is none.
+Endless = tuple[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Solution:
     step: float
     steps: int
     model: str = ""
+    notes: tuple[Diagnostic, ...] = ()
     _order: int = field(default=1, repr=False)
     _run: Run | None = field(default=None, repr=False, compare=False)
     _error: float | None = field(default=None, repr=False, compare=False)
@@ -73,14 +80,14 @@ class Solution:
 
     @cached_property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """W0601 where the step is unstable or inaccurate, with a step that was tried and is not."""
+        """The `notes`, and W0601 where the step is unstable or inaccurate, with a step that was tried and is not."""
         if self.error <= INACCURATE:
-            return ()
+            return self.notes
         size = (
             f"about {self.error:.0%} of the largest value" if self.error < 10 else "larger than the values themselves"
         )
         message = f"method {self.method} with step {self.step:g} is inaccurate here: its error is {size}"
-        return (Diagnostic("W0601", message, help=self._advice(), severity="warning"),)
+        return (*self.notes, Diagnostic("W0601", message, help=self._advice(), severity="warning"))
 
     def _advice(self) -> str:
         if self._run is None:
@@ -126,6 +133,8 @@ def solve(
     params: Mapping[str, float] | None = None,
     init: Mapping[str, float] | None = None,
     dtype: str = "float64",
+    inputs: Mapping[str, Any] | None = None,
+    before: bool = False,
 ) -> Solution:
     """Run a model from `start` to `to` and return its states and observed outputs.
 
@@ -133,11 +142,16 @@ def solve(
     statement, which comes before the defaults: start 0, rows at each `every` (else at each step, else at 1/200 of the
     span), the start first and the end last, method dopri5. `times` asks for other rows, in any order. `params`
     (params and consts) and `init` (states) replace values by name. Without a step anywhere, the step is halved until
-    two solutions agree to 1e-7.
+    two solutions agree to 1e-7. `inputs` maps each input to its table (a path, a DataFrame, a dict of columns, or a
+    pair of times and values). In a map, times count steps: from 0 to as many as `to` (or the inputs' rows) says.
+
+    A value at the very time of a jump is the one behind it, or with `before` the one before it.
 
     Raises OdecError: E0408 no such method, E0601 a value that is not finite, E0602 no end time, E0603 a name that is
-    none, E0604 a wrong time, E0606 a wrong step or a value that is not a number.
+    none, E0604 a wrong time, E0606 a wrong step, a value that is not a number or an input that is missing, E0607 a
+    jump without end; E05… where a table of inputs is wrong.
     """
+    from odec.inputs import outside, read_inputs
     from odec.runtime import request, simulate
 
     model = _layer_class(model)
@@ -147,72 +161,97 @@ def solve(
         params = {name: value for name, value in params.items() if name not in sizes}
     description: Description = model.description
     method = _method(description, method)
+    signal = read_inputs(description, inputs)
+    if description.is_map and to is None and signal is not None:
+        to = description.defaults.stop or float(signal.knots[-1]) + 1
     schedule, given = request.schedule(description, to, start, step, every, times)
     values, consts = request.settings(description, params)
     init = {name: request.number(f"initial value `{name}`", value, "E0606") for name, value in (init or {}).items()}
     columns = simulate.default_columns(model)
     request.check_initial(model, init)
 
+    setting: dict[str, Any] = {
+        "method": method,
+        "params": values,
+        "consts": consts,
+        "initial": init,
+        "dtype": dtype,
+        "inputs": signal,
+    }
+
     def run(factor: int) -> Values:
-        return simulate.solve(
-            model,
-            schedule.refined(factor) if factor > 1 else schedule,
-            method=method,
-            params=values,
-            consts=consts,
-            initial=init,
-            columns=columns,
-            dtype=dtype,
-        )[0]
+        return simulate.solve(model, schedule.refined(factor), columns=columns, before=before, **setting)[0]
 
+    def endless(factor: int) -> Endless:
+        jumps, moments = simulate.endless(model, schedule.refined(factor), **setting)
+        return None if jumps[0] < 0 else (description.jumps[jumps[0]].text, float(moments[0]))
+
+    whens = any(jump.kind == "when" for jump in description.jumps)
+    far = schedule.times[np.argmax(np.abs(schedule.times - schedule.start))]
+    notes = outside(description, signal, schedule.start, float(far))
+    task = _Task(description, schedule, columns, method, dtype, run, endless if whens else lambda _: None, notes)
     if given is not None:
-        return _solution(description, schedule, columns, run, 1, method, run(1))
-    return _with_chosen_step(description, schedule, columns, run, method, dtype)
+        return task.solution(1, run(1), 0.0 if description.is_map else None)
+    return task.with_chosen_step()
 
 
-def _with_chosen_step(
-    description: Description, schedule: Schedule, columns: tuple[str, ...], run: Run, method: str, dtype: str
-) -> Solution:
-    """Halve the step until two solutions agree to AGREEMENT (or what the dtype holds), or the run takes MOST_STEPS."""
-    from odec.runtime.methods import METHODS
+@dataclass(frozen=True)
+class _Task:
+    """A run that can be repeated with every step cut into `factor`."""
 
-    enough = max(AGREEMENT, 100 * float(np.finfo(dtype).eps))
-    factor, coarse, difference = 1, run(1), np.inf
-    while schedule.total * factor * 2 <= max(MOST_STEPS, 2 * schedule.total) and difference > enough:
-        factor *= 2
-        fine = run(factor)
-        difference, coarse = _difference(coarse, fine), fine
-    error = difference / (2 ** METHODS[method].order - 1)
-    return _solution(description, schedule, columns, run, factor, method, coarse, error)
+    description: Description
+    schedule: Schedule
+    columns: tuple[str, ...]
+    method: str
+    dtype: str
+    run: Run
+    endless: Callable[[int], Endless]
+    notes: tuple[Diagnostic, ...]
 
+    def with_chosen_step(self) -> Solution:
+        """Halve the step until two solutions agree to AGREEMENT (or what the dtype holds), or the run takes MOST_STEPS."""
+        from odec.runtime.methods import METHODS
 
-def _solution(
-    description: Description,
-    schedule: Schedule,
-    columns: tuple[str, ...],
-    run: Run,
-    factor: int,
-    method: str,
-    values: Values,
-    error: float | None = None,
-) -> Solution:
-    from odec.runtime.methods import METHODS
+        enough = max(AGREEMENT, 100 * float(np.finfo(self.dtype).eps))
+        total = self.schedule.total
+        most = max(MOST_STEPS if self.endless(1) is None else MOST_STEPS_WITH_END, 2 * total)
+        factor, coarse, difference = 1, self.run(1), np.inf
+        while total * factor * 2 <= most and difference > enough and not self._stays_endless(factor):
+            factor *= 2
+            fine = self.run(factor)
+            difference, coarse = _difference(coarse, fine), fine
+        return self.solution(factor, coarse, difference / (2 ** METHODS[self.method].order - 1))
 
-    step = schedule.longest_step / factor
-    if not np.isfinite(values).all():
-        raise _not_finite(description, schedule, columns, run, factor, step, method, values)
-    return Solution(
-        schedule.times,
-        columns,
-        values,
-        method,
-        step,
-        schedule.total * factor,
-        description.name,
-        METHODS[method].order,
-        lambda more: run(factor * more),
-        error,
-    )
+    def _stays_endless(self, factor: int) -> bool:
+        """Whether jumps follow each other without end at one time, whatever the step."""
+        if factor == 1:
+            return False
+        now, then = self.endless(factor), self.endless(factor // 2)
+        return now is not None and then is not None and abs(now[1] - then[1]) <= SAME_END * (abs(now[1]) + abs(then[1]))
+
+    def solution(self, factor: int, values: Values, error: float | None = None) -> Solution:
+        """What `values` are, if they are finite; E0601 or E0607 where they are not."""
+        from odec.runtime.methods import METHODS
+
+        step = self.schedule.longest_step / factor
+        if not np.isfinite(values).all():
+            found = self.endless(factor)
+            if found is not None:
+                raise _without_end(self, values, *found)
+            raise _not_finite(self, factor, step, values)
+        return Solution(
+            self.schedule.times,
+            self.columns,
+            values,
+            self.method,
+            step,
+            self.schedule.total * factor,
+            self.description.name,
+            self.notes,
+            METHODS[self.method].order,
+            lambda more: self.run(factor * more),
+            error,
+        )
 
 
 def _difference(coarse: Values, fine: Values) -> float:
@@ -224,17 +263,24 @@ def _difference(coarse: Values, fine: Values) -> float:
     return float(np.divide(off, size, out=np.zeros_like(off), where=size > 0).max(initial=0.0))
 
 
-def _not_finite(
-    description: Description,
-    schedule: Schedule,
-    columns: tuple[str, ...],
-    run: Run,
-    factor: int,
-    step: float,
-    method: str,
-    values: Values,
-) -> OdecError:
+def _without_end(task: _Task, values: Values, text: str, time: float) -> OdecError:
+    """The jump that follows itself ever faster, the time at which it comes to no end, and the states before."""
+    rows = np.isfinite(values).all(axis=1) & (task.schedule.times <= time)
+    where = ""
+    if rows.any():
+        row = np.flatnonzero(rows)[np.argmax(task.schedule.times[rows])]
+        states = task.columns[: len(task.description.state_elements)][:4]
+        listed = ", ".join(f"{name} = {value:.6g}" for name, value in zip(states, values[row], strict=False))
+        where = f" (at t = {task.schedule.times[row]:g} {listed})"
+    message = f"`{text}` happens ever faster and comes to no end near t = {time:.6g}{where}"
+    return OdecError.of(
+        "E0607", message, f"end the run before t = {time:.6g}, or let the jump leave its condition for good"
+    )
+
+
+def _not_finite(task: _Task, factor: int, step: float, values: Values) -> OdecError:
     """The column that fails first in the direction of the run, and the last time at which all was well."""
+    schedule, columns, run, method = task.schedule, task.columns, task.run, task.method
     rows = np.argsort(np.abs(schedule.times - schedule.start), kind="stable")
     bad = ~np.isfinite(values[rows])
     first = int(np.argmax(bad.any(axis=1)))

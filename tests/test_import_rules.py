@@ -35,10 +35,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "compiler": ({"syntax", "model", "passes", "emit"}, set()),
     "runtime": (set(), {"keras", "numpy", "tensorflow", "jax", "torch"}),
     "loading": ({"compiler", "runtime"}, set()),
-    "solution": ({"loading", "runtime"}, {"numpy", "pandas", "keras"}),
+    "tables": (set(), {"numpy", "pandas"}),
+    "inputs": ({"runtime", "tables"}, {"numpy"}),
+    "solution": ({"inputs", "loading", "runtime"}, {"numpy", "pandas", "keras"}),
     "plot": (set(), {"numpy", "matplotlib"}),
     # The syntax tree says where in the user's file an estimate replaces a first guess.
-    "fit": ({"runtime", "loading", "solution", "plot", "syntax"}, {"numpy", "pandas", "keras"}),
+    "fit": ({"runtime", "loading", "solution", "plot", "syntax", "tables", "inputs"}, {"numpy", "pandas", "keras"}),
     "convert": ({"syntax"}, set()),
     "cli": (
         {"codes", "compiler", "convert", "fit", "loading", "plot", "runtime", "solution", "syntax"},

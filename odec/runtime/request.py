@@ -12,7 +12,7 @@ from odec.diagnostics import OdecError, nearest
 from odec.runtime.contract import Model
 from odec.runtime.description import Description
 from odec.runtime.guesses import scalar_params
-from odec.runtime.rows import DEFAULT_ROWS, rows_between
+from odec.runtime.rows import DEFAULT_ROWS, check_steps, rows_between
 from odec.runtime.schedule import Schedule
 
 MOST_ROWS = 2**26
@@ -28,6 +28,8 @@ def schedule(
 ) -> tuple[Schedule, float | None]:
     """The schedule and the step that was said, if any."""
     defaults = description.defaults
+    if description.is_map:
+        return _steps_of_map(description, to, start, step, every, times), 1.0
     start = number("the start time", defaults.start if start is None else start, "E0604")
     step = defaults.step if step is None else step
     every = defaults.every if every is None else every
@@ -42,6 +44,27 @@ def schedule(
             raise OdecError.of("E0604", "no time was asked for", "give at least one time")
     longest = float(np.abs(rows - start).max())
     return Schedule.fixed(start, rows, step if step is not None else (longest or 1.0)), step
+
+
+def _steps_of_map(
+    description: Description,
+    to: float | None,
+    start: float | None,
+    step: float | None,
+    every: float | None,
+    times: Sequence[float] | None,
+) -> Schedule:
+    """E0604, E0606 for what has no meaning where time counts steps."""
+    if step not in (None, 1):
+        raise OdecError.of("E0606", f"{description.name} is a map: it has no step length", "leave the step away")
+    start = number("the start time", description.defaults.start if start is None else start, "E0604")
+    if times is None:
+        spacing = number("the spacing of the rows", every or description.defaults.every or 1.0, "E0606")
+        rows = _rows(description, start, description.defaults.stop if to is None else to, spacing)
+    else:
+        rows = np.asarray([number("a time", t, "E0604") for t in np.ravel(np.asarray(times, dtype=object))])
+    check_steps(description, start, rows)
+    return Schedule.fixed(start, rows, 1.0)
 
 
 def _rows(description: Description, start: float, stop: float | None, spacing: float | None) -> np.ndarray:

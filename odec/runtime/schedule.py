@@ -70,6 +70,8 @@ class Schedule:
 
     def refined(self, factor: int) -> Schedule:
         """The same times with every step cut into `factor`."""
+        if factor == 1:
+            return self
         counts = self.counts.astype(np.int64) * factor
         if counts.sum() > MOST_STEPS:
             raise OdecError.of(

@@ -35,16 +35,15 @@ class Signal:
         assert self.knots.ndim == 1 and self.knots.size and self.values.shape[0] == len(self.knots)
 
 
-def check_inputs(model: Any, signal: Signal | None) -> None:
-    """E0606 where a model with inputs is run without them, or one without inputs with some."""
-    inputs = model.description.inputs
-    if bool(inputs) == (signal is not None):
-        return
-    if signal is not None:
-        raise OdecError.of("E0606", f"{model.description.name} has no inputs", "leave them away")
-    names = ", ".join(f"`{u.name}`" for u in inputs)
-    cure = f"give a table with the columns `t` and `{inputs[0].name}`: `--input {inputs[0].name}={inputs[0].name}.csv`"
-    raise OdecError.of("E0606", f"{model.description.name} needs its input{'s' * (len(inputs) > 1)} {names}", cure)
+def check_inputs(description: Description, given: Any) -> None:
+    """E0606 where one of the model's inputs is not among those `given` (their names, or a whole `Signal`)."""
+    missing = [u.name for u in description.inputs if not isinstance(given, Signal) and u.name not in (given or ())]
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        cure = f"give a table with the columns `t` and `{missing[0]}`: `--input {missing[0]}={missing[0]}.csv`"
+        raise OdecError.of("E0606", f"{description.name} needs its input{'s' * (len(missing) > 1)} {names}", cure)
+    if given and not description.inputs:
+        raise OdecError.of("E0606", f"{description.name} has no inputs", "leave them away")
 
 
 def interpolated(description: Description) -> np.ndarray:

@@ -264,7 +264,7 @@ class _Request:
 
     def _run_along(self, schedule: Schedule, inputs: Signal | None, before: bool) -> Any:
         model, program = self.program.model, self.program
-        check_inputs(model, inputs)
+        check_inputs(model.description, inputs)
         laid = course_of(model, schedule, self._jump_times(), None if inputs is None else inputs.knots, before)
         parts = [laid.starts, laid.steps, laid.counts, laid.order, laid.times, laid.fired, laid.numbers]
         run = _compiled_course(program, laid.single, laid.by_row)

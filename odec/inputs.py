@@ -1,0 +1,143 @@
+"""Input series from tables: `u.csv`, a DataFrame, a dict of columns or (times, values), as what a run takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odec.diagnostics import Diagnostic, OdecError, nearest
+from odec.tables import Table, table_of
+
+if TYPE_CHECKING:
+    from odec.runtime.description import Description, Input
+    from odec.runtime.signals import Signal
+
+TIME = "t"
+
+
+def read_inputs(description: Description, given: Mapping[str, Any] | None) -> Signal | None:
+    """The model's inputs on one grid of times; None for a model without inputs.
+
+    `given` maps each input to a table (a path, a DataFrame, a dict of columns) with the columns `t` and the input's
+    name, or `u[0]`, `u[1]`, … for an array; or to a pair (times, values), values (K,) or (K, elements). In a map a
+    row is a step: a table may do without `t`, and its rows are then the steps 0, 1, …
+
+    Raises OdecError with all that is wrong: E0603 a name that is no input, E0606 an input that is missing, or given
+    where a model has none, E0502, E0503, E0504 a table without times, with cells that are not numbers, without rows,
+    E0507 two rows at one time.
+    """
+    from odec.runtime.layout import Layout
+    from odec.runtime.signals import Signal, check_inputs, interpolated
+
+    given = dict(given or {})
+    _check_names(description, given)
+    if not description.inputs:
+        return None
+    check_inputs(description, given)
+    series = [_series(description, u, given[u.name]) for u in description.inputs]
+    knots = np.unique(np.concatenate([times for times, _ in series]))
+    linear = interpolated(description)
+    columns, place = [], 0
+    for size, (times, values) in zip(Layout.of(description.inputs).sizes, series, strict=True):
+        flags = linear[place : place + size]
+        columns += [_on_grid(knots, times, values[:, i], bool(flags[i])) for i in range(size)]
+        place += size
+    return Signal(knots, np.stack(columns, axis=1)[..., None])
+
+
+def outside(description: Description, signal: Signal | None, start: float, stop: float) -> tuple[Diagnostic, ...]:
+    """W0605 where a run goes beyond its input tables."""
+    if signal is None:
+        return ()
+    first, last = float(signal.knots[0]), float(signal.knots[-1])
+    low, high = min(start, stop), max(start, stop)
+    # The last row of a map's table is that of its last step.
+    high -= 1 if description.is_map else 0
+    names = ", ".join(f"`{u.name}`" for u in description.inputs)
+    parts = []
+    if low < first:
+        parts.append(f"before t = {first:g} its first value is held")
+    if high > last:
+        parts.append(f"after t = {last:g} its last value is held")
+    if not parts:
+        return ()
+    message = f"the table of {names} does not cover the run: {', '.join(parts)}"
+    return (Diagnostic("W0605", message, help="give a longer table, or a shorter run", severity="warning"),)
+
+
+def _check_names(description: Description, given: Mapping[str, Any]) -> None:
+    known = [u.name for u in description.inputs]
+    for name in given:
+        if name not in known:
+            cure = nearest(name, known) or f"it has {', '.join(f'`{k}`' for k in known) or 'none'}"
+            raise OdecError.of("E0603", f"{description.name} has no input `{name}`", cure)
+
+
+def _series(description: Description, u: Input, given: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Ascending times (K,) and values (K, elements)."""
+    from odec.runtime.description import element_names
+
+    names = element_names(u.name, u.shape)
+    if isinstance(given, tuple) and len(given) == 2:
+        times, values = (np.asarray(part, dtype=np.float64) for part in given)
+        values = values.reshape(len(values), -1)
+        if times.shape != (len(values),) or values.shape[1] != len(names):
+            message = f"input `{u.name}` was given times {times.shape} and values {values.shape}"
+            raise OdecError.of("E0507", message, f"one time for each row of {len(names)} value(s)")
+        if not (np.isfinite(times).all() and np.isfinite(values).all()):
+            raise OdecError.of("E0503", f"input `{u.name}` holds a value that is not a finite number")
+    else:
+        times, values = _from_table(description, names, table_of(given))
+    if not len(times):
+        raise OdecError.of("E0504", f"the table of input `{u.name}` has no rows")
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[order]
+    twice = times[1:][np.diff(times) == 0]
+    if twice.size:
+        cure = "a series has one value at a time; where it steps, use an input that is held: `input u hold`"
+        raise OdecError.of("E0507", f"input `{u.name}` has two rows at t = {twice[0]:g}", cure)
+    return times, values
+
+
+def _from_table(description: Description, names: tuple[str, ...], table: Table) -> tuple[np.ndarray, np.ndarray]:
+    timed = TIME in table.header
+    if not timed and not description.is_map:
+        columns = ", ".join(f"`{name}`" for name in table.header)
+        raise OdecError.of("E0502", f"`{table.name}` has no time column `{TIME}`; its columns are {columns}")
+    missing = [name for name in names if name not in table.header]
+    if missing:
+        columns = ", ".join(f"`{name}`" for name in table.header)
+        cure = nearest(missing[0], table.header) or f"its columns are {columns}"
+        raise OdecError.of("E0501", f"`{table.name}` has no column `{missing[0]}`", cure)
+    wanted = [TIME, *names] if timed else list(names)
+    places = [table.header.index(name) for name in wanted]
+    numbers = np.zeros((len(table.rows), len(wanted)))
+    errors = []
+    for i, row in enumerate(table.rows):
+        for j, place in enumerate(places):
+            value = table.number(row[place])
+            if value is None or value != value:
+                errors.append(_cell(table, i, wanted[j], row[place]))
+            else:
+                numbers[i, j] = value
+    if errors:
+        raise OdecError(errors[:10])
+    if not timed:
+        return np.arange(len(numbers), dtype=np.float64), numbers
+    return numbers[:, 0], numbers[:, 1:]
+
+
+def _cell(table: Table, row: int, column: str, cell: str) -> Diagnostic:
+    where = f"line {table.lines[row]} of `{table.name}`, column `{column}`"
+    if not cell.strip() or cell.casefold() in {"nan", "na"}:
+        return Diagnostic("E0503", f"{where}: the value is missing", help="an input needs a value in every row")
+    return Diagnostic("E0503", f"{where}: `{cell}` is not a number")
+
+
+def _on_grid(knots: np.ndarray, times: np.ndarray, values: np.ndarray, linear: bool) -> np.ndarray:
+    """A series on the finer grid of all inputs together: the same function."""
+    if linear:
+        return np.interp(knots, times, values)
+    return values[np.clip(np.searchsorted(times, knots, side="right") - 1, 0, len(times) - 1)]
