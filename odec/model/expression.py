@@ -25,6 +25,9 @@ CONDITIONS = frozenset((*COMPARISONS, "and", "or", "not"))
 _VALUES = {row.name: row.value for row in (*FUNCTIONS.values(), *INTERNAL_FUNCTIONS.values())}
 # Beyond this, floats no longer hold every whole number.
 _LARGEST_WHOLE = 2**53
+# A product in a product is one product, up to so many factors: the derivative along a chain of 2,000 intermediates is a
+# product of 2,000 factors for the last of them, and is shared with that of the one before only where it stays whole.
+LONGEST_JOINED = 8
 
 
 Shape = tuple[int, ...]
@@ -170,7 +173,7 @@ def multiply(*factors: Expression) -> Expression:
     for factor in factors:
         if factor.head == "negate":
             sign, factor = -sign, factor.args[0]
-        for part in factor.args if factor.head == "multiply" else (factor,):
+        for part in factor.args if factor.head == "multiply" and len(factor.args) <= LONGEST_JOINED else (factor,):
             if not is_number(part):
                 kept.append(part)
             elif coefficient is ONE:
