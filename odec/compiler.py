@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odec.diagnostics import Diagnostic
-from odec.emit.listing import latex_text, listing
+from odec.emit.latex import latex_text
+from odec.emit.listing import listing
 from odec.emit.module import module_text
 from odec.files import write_text
 from odec.model.build import build

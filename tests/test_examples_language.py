@@ -1,4 +1,4 @@
-"""The numbers of the examples that need the whole language: functions of mathematics, arrays of any size, jumps, inputs."""
+"""The numbers of the examples that need the whole language: functions of mathematics, arrays, jumps, inputs."""
 
 from __future__ import annotations
 

@@ -1,16 +1,21 @@
-"""A model as text to read: in the language (`odec show`), or typeset (`odec show --latex`)."""
+"""A model as text in the language itself, as it is after the passes: what `odec show` prints.
+
+The text is a model file again, unless a pass put a safe form into it that the language has no name for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 from odec.emit.python import Printer
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
-from odec.model.expression import CONDITIONS, Expression, postorder
-from odec.model.model import Model
+from odec.model.expression import Expression
+from odec.model.model import Jump, Model, Observe, Param
 from odec.passes.derivatives import Derivatives
 
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
+_ARRAY_FUNCTIONS = frozenset(("sum", "mean", "roll", "range"))
 
 
 class LanguagePrinter(Printer):
@@ -32,7 +37,11 @@ class LanguagePrinter(Printer):
             case "multiply" | "divide":
                 text, binding = super()._text(node)
                 return text.replace(" * ", "*").replace(" / ", "/"), binding
-        if node.head in FUNCTIONS or node.head in INTERNAL_FUNCTIONS:
+            case "matmul":
+                return f"{self._at_least(node.args[0], _PRODUCT)} @ {self._at_least(node.args[1], _SIGN)}", _PRODUCT
+            case "array":
+                return f"[{', '.join(self.text(item) for item in node.args)}]", _ATOM
+        if node.head in FUNCTIONS or node.head in INTERNAL_FUNCTIONS or node.head in _ARRAY_FUNCTIONS:
             return self._plain_call(node.head, node.args), _ATOM
         return super()._text(node)
 
@@ -45,134 +54,133 @@ class LanguagePrinter(Printer):
 
 
 def listing(model: Model, derivatives: Derivatives | None = None) -> str:
-    """The definitions and equations of a model, in order, and its derivatives where they are given."""
-    text = LanguagePrinter().text
-    lines = [f"{definition.name} = {text(definition.value)}" for definition in model.intermediates]
-    lines += [f"{equation.state.name}' = {text(equation.value)}" for equation in model.equations]
+    """The statements of a model, a kind after the other, and behind them its derivatives where they are given."""
+    kinds = (_declarations, _definitions, _equations, _observes, _jumps, _solve)
+    blocks = [block for kind in kinds if (block := "\n".join(kind(model)))]
+    if model.description:
+        blocks.insert(0, "\n".join(f"## {line}".rstrip() for line in model.description.splitlines()))
     if derivatives is not None:
-        lines += _derivative_lines(derivatives)
-    return "\n".join(lines) + "\n"
+        blocks.append("\n".join(_derivatives(derivatives)))
+    return "\n\n".join(blocks) + "\n"
 
 
-def _derivative_lines(derivatives: Derivatives) -> list[str]:
+def _text(formula: Expression) -> str:
+    return LanguagePrinter().text(formula)
+
+
+def _declarations(model: Model) -> Iterator[str]:
+    for size in model.sizes:
+        yield _commented(f"size {size.name} = {size.value}", size.description)
+    for const in model.consts:
+        yield _commented(f"const {const.name}{_shape(const.written_shape)} = {_text(const.value)}", const.description)
+    for param in model.params:
+        yield _commented(f"param {_param(param)}", param.description)
+    for name in model.data:
+        yield f"data {name}"
+    for signal in model.inputs:
+        written = f"input {signal.name}{_shape(signal.written_shape)} {signal.interpolation}"
+        yield _commented(written, signal.description)
+    for state in model.states:
+        value = "" if state.initial is None else f" = {_text(state.initial)}"
+        yield _commented(f"state {state.name}{_shape(state.written_shape)}{value}", state.description)
+
+
+def _definitions(model: Model) -> Iterator[str]:
+    observed = {observe.name for observe in model.observes if _is_defined_here(model, observe)}
+    for definition in model.intermediates:
+        if definition.name not in observed:
+            yield _commented(f"{definition.name} = {_text(definition.value)}", definition.description)
+
+
+def _equations(model: Model) -> Iterator[str]:
+    for equation in model.equations:
+        if equation.span is not None:
+            name = f"next {equation.state.name}" if model.is_map else f"{equation.state.name}'"
+            yield f"{name} = {_text(equation.value)}"
+
+
+def _observes(model: Model) -> Iterator[str]:
+    defined = {definition.name: definition.value for definition in model.intermediates}
+    for observe in model.observes:
+        own = _is_defined_here(model, observe)
+        value = defined[observe.name] if own else observe.value
+        if observe.noise is not None:
+            arguments = ", ".join(map(_text, (value, *observe.noise.arguments)))
+            written = f" ~ {observe.noise.kind}({arguments})"
+        else:
+            written = f" = {_text(value)}" if own else ""
+        yield _commented(f"observe {observe.name}{written}", observe.description)
+
+
+def _is_defined_here(model: Model, observe: Observe) -> bool:
+    """Whether the output's formula is that of its own statement, rather than of a state or an intermediate."""
+    return any(d.name == observe.name and d.span == observe.span for d in model.intermediates)
+
+
+def _jumps(model: Model) -> Iterator[str]:
+    for jump in model.jumps:
+        changes = ", ".join(f"{state.name} = {_text(value)}" for state, value in jump.changes)
+        yield f"{_moment(jump)}: {changes}"
+
+
+def _moment(jump: Jump) -> str:
+    if jump.kind == "when":
+        assert jump.condition is not None
+        return f"when {_text(jump.condition)}"
+    if jump.kind == "at":
+        return f"at {', '.join(_text(time) for time in jump.times if time is not None)}"
+    words = zip(("every", "from", "to"), jump.times, strict=True)
+    return " ".join(f"{word} {_text(time)}" for word, time in words if time is not None)
+
+
+def _solve(model: Model) -> Iterator[str]:
+    solve = model.solve
+    options = [f"{word} {_number(value)}" for word, value in (("step", solve.step), ("every", solve.every)) if value]
+    options += [f"method {solve.method}"] if solve.method else []
+    stop = "" if solve.stop is None else f" to {_number(solve.stop)}"
+    if stop or options or solve.start:
+        yield ", ".join([f"solve from {_number(solve.start)}{stop}", *options])
+
+
+def _param(param: Param) -> str:
+    text = f"{param.name}{_shape(param.written_shape)} = {_guess(param.value)}"
+    if math.isfinite(param.lower) or math.isfinite(param.upper):
+        text += f" in [{_number(param.lower)}, {_number(param.upper)}]"
+    text += " log" if param.log else ""
+    if param.prior is not None:
+        text += f" ~ {param.prior.kind}({', '.join(map(_number, param.prior.arguments))})"
+    return text + (" per experiment" if param.per_experiment else "")
+
+
+def _guess(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_guess, value))}]"
+    return f"{value}()" if isinstance(value, str) else _number(value)  # type: ignore[arg-type]
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")
+
+
+def _shape(written: tuple[Expression, ...]) -> str:
+    return f"[{', '.join(map(_text, written))}]" if written else ""
+
+
+def _commented(statement: str, description: str) -> str:
+    return f"{statement}  # {' '.join(description.split())}" if description else statement
+
+
+def _derivatives(derivatives: Derivatives) -> Iterator[str]:
     if not derivatives.complete:
-        return ["", "# the derivatives are too many to be written out"]
-    text = LanguagePrinter().text
-    lines = [""]
+        yield "# the derivatives are too many to be written out"
+        return
     for entries, mark in (
         (derivatives.rhs_x, "'"),
         (derivatives.rhs_p, "'"),
         (derivatives.outputs_x, ""),
         (derivatives.outputs_p, ""),
     ):
-        lines += [f"# ∂{row}{mark}/∂{column} = {text(value)}" for (row, column), value in entries.items()]
-    lines += [f"# ∂{row}'/∂t = {text(value)}" for row, value in derivatives.rhs_t.items()]
-    return lines
-
-
-# LaTeX
-
-_GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"]
-)
-_COMPARISON = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"\ne"}
-_LOGIC = {"and": r" \wedge ", "or": r" \vee "}
-
-
-def latex_text(model: Model) -> str:
-    """The equations as an `align*` environment, in the user's form and order."""
-    rows = [(_symbol(d.name), _latex(d.value)[0]) for d in model.intermediates]
-    for equation in model.equations:
-        if equation.span is not None:
-            rows.append((_derivative(equation.state.name), _latex(equation.value)[0]))
-    rows += [(rf"{_symbol(s.name)}(t_0)", _latex(s.initial)[0]) for s in model.states if s.initial is not None]
-    body = " \\\\\n".join(f"  {left} &= {right}" for left, right in rows)
-    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}\n"
-
-
-def _derivative(name: str) -> str:
-    base = name.rstrip("'")
-    order = len(name) - len(base) + 1
-    power = "" if order == 1 else f"^{order}"
-    return rf"\frac{{\mathrm{{d}}{power} {_symbol(base)}}}{{\mathrm{{d}} t{power}}}"
-
-
-def _symbol(name: str) -> str:
-    """`x1` → x_1, `beta` → β, `k_on` → k with a word below, `x'` → x'."""
-    base = name.rstrip("'")
-    primes = name[len(base) :]
-    head, _, below = base.partition("_")
-    digits = len(head) - len(head.rstrip("0123456789"))
-    if digits and len(head) > digits and not below:
-        head, below = head[:-digits], head[-digits:]
-    if head in _GREEK:
-        head = f"\\{head}"
-    elif len(head) > 1 or not head:
-        head = rf"\mathrm{{{head.replace('_', chr(92) + '_')}}}" if head else r"\_"
-    if below:
-        below = below if below.isdigit() else rf"\mathrm{{{below.replace('_', chr(92) + '_')}}}"
-        head = f"{head}_{{{below}}}"
-    return head + primes
-
-
-def _latex(root: Expression) -> tuple[str, int]:
-    done: dict[Expression, tuple[str, int]] = {}
-    for node in postorder([root]):
-        done[node] = _latex_node(node, [done[argument] for argument in node.args])
-    return done[root]
-
-
-def _latex_node(node: Expression, args: list[tuple[str, int]]) -> tuple[str, int]:
-    match node.head:
-        case "number":
-            return _latex_number(node.value), _ATOM if not str(node.value).startswith("-") else _SIGN  # type: ignore[arg-type]
-        case "symbol":
-            return ("t" if node.role == "time" else _symbol(str(node.value))), _ATOM
-        case "add":
-            text = args[0][0]
-            for term, (written, binding) in zip(node.args[1:], args[1:], strict=True):
-                text += f" {written}" if term.head == "negate" else f" + {_bracketed(written, binding, _PRODUCT)}"
-            return text, _SUM
-        case "multiply":
-            parts = [_bracketed(text, binding, _PRODUCT) for text, binding in args]
-            dot = [r" \cdot " if b[:1].isdigit() else r" \, " for b in parts[1:]]
-            return parts[0] + "".join(d + p for d, p in zip(dot, parts[1:], strict=True)), _PRODUCT
-        case "divide":
-            return rf"\frac{{{args[0][0]}}}{{{args[1][0]}}}", _POWER
-        case "negate":
-            return f"- {_bracketed(*args[0], _PRODUCT)}", _SUM
-        case "power":
-            return f"{_bracketed(*args[0], _ATOM)}^{{{args[1][0]}}}", _POWER
-        case "if":
-            return _latex_choice(args), _PRODUCT
-        case "not":
-            return rf"\neg {_bracketed(*args[0], _ATOM)}", _SIGN
-    if node.head in _LOGIC:
-        return _LOGIC[node.head].join(text for text, _ in args), _SUM - 2
-    if node.head in CONDITIONS:
-        return f"{args[0][0]} {_COMPARISON[node.head]} {args[1][0]}", _SUM - 1
-    row = FUNCTIONS.get(node.head) or INTERNAL_FUNCTIONS[node.head]
-    if row.latex.count("%s") == 1:
-        return row.latex.replace("%s", ", ".join(text for text, _ in args)), _ATOM
-    return row.latex % tuple(_bracketed(*argument, _ATOM) for argument in args), _PRODUCT
-
-
-def _latex_choice(args: list[tuple[str, int]]) -> str:
-    rows = [
-        rf"{value[0]} & \text{{if }} {condition[0]}" for condition, value in zip(args[:-1:2], args[1:-1:2], strict=True)
-    ]
-    rows.append(rf"{args[-1][0]} & \text{{otherwise}}")
-    return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
-
-
-def _latex_number(value: float | int) -> str:
-    text = repr(value)
-    if "e" in text:
-        digits, _, exponent = text.partition("e")
-        ten = f"10^{{{int(exponent)}}}"
-        return ten if digits == "1" else rf"{digits} \cdot {ten}"
-    return text
-
-
-def _bracketed(text: str, binding: int, least: int) -> str:
-    return text if binding >= least else rf"\left({text}\right)"
+        for (row, column), value in entries.items():
+            yield f"# ∂{row}{mark}/∂{column} = {_text(value)}"
+    for name, value in derivatives.rhs_t.items():
+        yield f"# ∂{name}'/∂t = {_text(value)}"
