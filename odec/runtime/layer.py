@@ -13,6 +13,7 @@ from keras import ops
 
 from odec.diagnostics import nearest
 from odec.runtime import guesses, loops, methods, simulate, sizing
+from odec.runtime.cell import Cell, cell_of
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
 from odec.runtime.layout import Layout
@@ -134,6 +135,14 @@ class Layer(keras.layers.Layer):
         """
         return sizing.sized(cls, tuple(sorted(sizes.items())))
 
+    @classmethod
+    def cell(cls, h: float | None = None, method: str | None = None, **arguments: Any) -> Cell:
+        """One step of the model as a cell for `keras.layers.RNN`; `arguments` are those of the layer.
+
+        Raises ValueError for a model without a step, and for one with jumps at known times.
+        """
+        return cell_of(cls, h, {"method": method, **arguments})
+
     def parameters(self) -> dict[str, Any]:
         """Each param with its present value: a float, or a NumPy array."""
         if not self.built:
@@ -188,17 +197,21 @@ class Layer(keras.layers.Layer):
         inputs, series = self._parted(inputs, series)
         inputs = ops.zeros((ops.shape(series)[0], 0), dtype) if inputs is None else ops.cast(inputs, dtype)
         series = None if series is None else ops.cast(series, dtype)
-        weights = self._weights()
-        # Variables are read once, here: read inside a loop they would break its compilation.
-        parts = [ops.reshape(ops.convert_to_tensor(weights[name].value), (-1,)) for name in shared]
-        vector = ops.concatenate(parts) if parts else ops.zeros((0,), dtype)
+        vector = self.shared_values(shared)
         sizes = {param.name: math.prod(param.shape) for param in self.description.params}
         per_row = [ops.transpose(ops.reshape(ops.cast(params[name], dtype), (-1, sizes[name]))) for name in rows]
         array = ops.concatenate(per_row) if rows else ops.zeros((0, 1), dtype)
-        arguments = (inputs, series, ops.cast(vector, dtype), array)
+        arguments = (inputs, series, vector, array)
         if loops.compiles():
             return self._compiled(shared, rows)(*arguments)
         return self._program(shared, rows)(*arguments)
+
+    def shared_values(self, names: Sequence[str]) -> Tensor:
+        """The weights of these params as one vector (S,): variables are read once, here; read inside a loop they would
+        break its compilation."""
+        weights = self._weights()
+        parts = [ops.reshape(ops.convert_to_tensor(weights[name].value), (-1,)) for name in names]
+        return ops.cast(ops.concatenate(parts) if parts else ops.zeros((0,)), self.compute_dtype)
 
     def compute_output_shape(
         self, inputs_shape: Any, series_shape: Shape | None = None, params_shape: Mapping[str, Shape] | None = None
