@@ -5,8 +5,8 @@
 Both run on the same Keras and TensorFlow and take turns; every figure is a median (min–max). First calls, in which
 TensorFlow traces and compiles, are left out of the warm figures for both, and counted in `odec.fit`. The article's
 10,000 epochs are extrapolated from N measured ones: every epoch does the same work. Keras spends most of an epoch of
-one batch on the epoch itself, so the same updates also run as one long epoch of 10,000 batches, which is the layer's
-own cost, and gives the loss they end at. Before the clock starts, both layers must compute the same numbers.
+one batch on the epoch itself, so the same updates also run in a few long epochs, which is the layer's own cost, and gives
+the loss they end at. Before the clock starts, both layers must compute the same numbers.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ EXAMPLE = ROOT / "examples" / "competition"
 MODEL, DATA = EXAMPLE / "model.ode", EXAMPLE / "data.csv"
 STEPS, H = 1_000, 0.1
 FIT_ROUNDS = 3
+LONG_TURNS = 5
 FIT_STEPS, FIT_H = 50, 1.0
 BATCH = 1_024
 ARTICLE_EPOCHS = 10_000
@@ -138,19 +139,23 @@ def training_and_fit(epochs: int, rounds: int) -> str:
     columns = list(zip(*samples, strict=True))
     epoch, layer_epoch, adam, fit, command = (Seconds(columns[i]) for i in (0, 1, 2, 4, 6))
     adam_loss, fit_loss = columns[3][-1], columns[5][-1]
-    long, layer_long = (Seconds((d.long_epoch(ARTICLE_EPOCHS),)) for d in descents)
+    for descent in descents:
+        descent.start()
+    turns = [[descent.long_epoch(ARTICLE_EPOCHS // LONG_TURNS) for descent in descents] for _ in range(LONG_TURNS)]
+    update, layer_update = (Seconds(taken) for taken in zip(*turns, strict=True))
+    long, layer_long = update.scaled(ARTICLE_EPOCHS), layer_update.scaled(ARTICLE_EPOCHS)
     whole = epoch.scaled(ARTICLE_EPOCHS)
 
     def row(name: str, taken: Seconds, against: tuple[Seconds, Seconds], *cells: str) -> list[str]:
         return [name, str(taken), *(times(other.median / taken.median) for other in against), *cells]
 
-    each = epoch, long.scaled(1 / ARTICLE_EPOCHS)
+    each = epoch, update
     compiled = adam.scaled(1 / ARTICLE_EPOCHS)
     epoch_rows = [
         row("article, model.fit, one batch an epoch", epoch, each, ""),
         row("odec's layer, the same", layer_epoch, each, ""),
-        row(f"article, one epoch of {ARTICLE_EPOCHS:,} batches", each[1], each, ""),
-        row("odec's layer, the same", layer_long.scaled(1 / ARTICLE_EPOCHS), each, ""),
+        row(f"article, an epoch of {ARTICLE_EPOCHS // LONG_TURNS:,} batches", update, each, ""),
+        row("odec's layer, the same", layer_update, each, ""),
         row(
             f"odec.fit(method='adam'), {ARTICLE_EPOCHS:,} epochs, compilation included",
             compiled,
@@ -168,13 +173,13 @@ def training_and_fit(epochs: int, rounds: int) -> str:
             "that of the next row",
             "",
         ),
-        row("article, the same updates in one long epoch", long, both, f"{article.loss():.6g}", ""),
+        row(f"article, the same updates in {LONG_TURNS} long epochs", long, both, f"{article.loss():.6g}", ""),
         row("odec's layer, the same", layer_long, both, f"{layer.loss():.6g}", ""),
         row("odec.fit(method='adam'), the same rate and epochs", adam, both, f"{adam_loss:.6g}", ""),
         row("odec.fit, cold: all but the imports", fit, both, f"{fit_loss:.6g}", bar),
         row("odec fit, the whole command with imports, report and pictures", command, both, "the same", ""),
     ]
-    against = ["faster than the article", "than its long epoch"]
+    against = ["faster than the article", "than its long epochs"]
     return "\n\n".join(
         [
             "## An epoch of Adam",
@@ -203,16 +208,19 @@ class Descent:
         self.model.fit(*self.data, epochs=count, verbose=0)
         return (time.perf_counter() - began) / count
 
-    def long_epoch(self, batches: int) -> float:
-        """Seconds for as many updates in one epoch, from the guesses and with Adam's memory empty."""
+    def start(self) -> None:
+        """Back to the guesses, with Adam's memory empty."""
         self.model.set_weights(self.first)
         for variable in self.model.optimizer.variables:
             if "learning_rate" not in variable.path:
                 variable.assign(np.zeros(variable.shape))
+
+    def long_epoch(self, batches: int) -> float:
+        """Seconds for one of so many further updates in one epoch."""
         rows = [np.repeat(array, batches, axis=0) for array in self.data]
         began = time.perf_counter()
         self.model.fit(*rows, batch_size=1, shuffle=False, verbose=0)
-        return time.perf_counter() - began
+        return (time.perf_counter() - began) / batches
 
     def loss(self) -> float:
         """The sum of squares at the present weights."""
