@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
-from odec.model.expression import CONDITIONS, Expression
+from odec.model.expression import CONDITIONS, Expression, symbols
 
 WIDTH = 120
 
@@ -144,7 +144,9 @@ class Printer:
 
     def _power(self, node: Expression) -> tuple[str, int]:
         base, exponent = node.args
-        if exponent.head == "number" and exponent.value in (2, 3) and isinstance(exponent.value, int):
+        # A const is a Python number, and 1e200**2 raises where a product is inf; `power` does not.
+        known = all(name.role in ("const", "size") for name in symbols(base))
+        if exponent.head == "number" and exponent.value in (2, 3) and isinstance(exponent.value, int) and not known:
             return f"{self._at_least(base, _ATOM)}**{exponent.value}", _POWER
         return self._call("power", node.args), _ATOM
 

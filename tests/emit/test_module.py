@@ -296,3 +296,8 @@ def test_the_source_line_stands_above_its_equation() -> None:
 )
 def test_numbers_are_written_so_that_they_read_back(value: str, text: str) -> None:
     assert f"dx = {text} * x\n" in compiled(f"x' = {value}*x")[0].text
+
+
+def test_the_square_of_a_const_may_overflow() -> None:
+    _, layer = compiled("const b = 1e200\nx' = -x/b^2")
+    assert layer.rhs(0.0, (1.0,), (), (1e200,)) == (0.0,)
