@@ -5,8 +5,8 @@
 Both run on the same Keras and TensorFlow and take turns; every figure is a median (min–max). First calls, in which
 TensorFlow traces and compiles, are left out of the warm figures for both, and counted in `odec.fit`. The article's
 10,000 epochs are extrapolated from N measured ones: every epoch does the same work. Keras spends most of an epoch of
-one batch on the epoch itself, so the same updates also run in a few long epochs, which is the layer's own cost, and gives
-the loss they end at. Before the clock starts, both layers must compute the same numbers.
+one batch on the epoch itself, so the same updates also run in a few long epochs: that is the layer's own cost, and
+gives the loss they end at. Before the clock starts, both layers must compute the same numbers.
 """
 
 from __future__ import annotations

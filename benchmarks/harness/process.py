@@ -20,9 +20,10 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one command: seconds, and the largest peak memory in bytes."""
+    """The runs of one command: seconds by the clock and of the processors, and the largest peak memory in bytes."""
 
     seconds: Seconds
+    processor: Seconds
     memory: float
 
     @property
@@ -35,24 +36,26 @@ def alternated(
     commands: Mapping[str, Sequence[str]], rounds: int, limit: float = 600.0, warm: bool = True
 ) -> dict[str, Runs]:
     """Each command run once a round, with `warm` after a round that is not counted (file cache, `__pycache__`)."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    taken: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     for counted in (*[False] * warm, *[True] * rounds):
         for name, command in commands.items():
             one = run(command, limit)
             if counted:
                 taken[name].append(one)
-    return {
-        name: Runs(Seconds(tuple(seconds for seconds, _ in runs)), max(memory for _, memory in runs))
-        for name, runs in taken.items()
-    }
+    return {name: _runs(*zip(*each, strict=True)) for name, each in taken.items()}
+
+
+def _runs(seconds: tuple[float, ...], processor: tuple[float, ...], memory: tuple[float, ...]) -> Runs:
+    return Runs(Seconds(seconds), Seconds(processor), max(memory))
 
 
 class TooLongError(Exception):
     """The run was ended at its limit."""
 
 
-def run(command: Sequence[str], limit: float = 600.0) -> tuple[float, float]:
-    """Seconds and peak bytes of one run. TooLongError after `limit` seconds; SystemExit where it fails, with its words.
+def run(command: Sequence[str], limit: float = 600.0) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak bytes of one run. TooLongError after `limit` seconds,
+    SystemExit with its words when it fails.
 
     A child inherits its parent's peak until it starts its own program, so the caller should stay small.
     """
@@ -70,7 +73,7 @@ def run(command: Sequence[str], limit: float = 600.0) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}\nended with {process.returncode} and said:\n{said.decode()}")
-    return seconds, usage.ru_maxrss * RSS_UNIT
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * RSS_UNIT
 
 
 def environment() -> dict[str, str]:
