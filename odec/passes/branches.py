@@ -1,4 +1,4 @@
-"""What an `if` keeps from being computed is computed all the same, beside what it chooses: its argument is made harmless.
+"""What an `if` keeps from being chosen is computed all the same, beside what is: its argument is made harmless.
 
     if(x == 0, 1, sin(x)/x)   →   if(x == 0, 1, sin(x)/if(x == 0, 1, x))
 
@@ -95,4 +95,4 @@ def _is_whole_power(node: Expression) -> bool:
         return False
     exponent = node.args[1].value
     assert isinstance(exponent, int | float)
-    return exponent == 0.5 or exponent >= 0 and float(exponent).is_integer()
+    return exponent == 0.5 or (exponent >= 0 and float(exponent).is_integer())
