@@ -47,6 +47,27 @@ def read_inputs(description: Description, given: Mapping[str, Any] | None) -> Si
     return Signal(knots, np.stack(columns, axis=1)[..., None])
 
 
+def inputs_beside(description: Description, data: Any, given: Mapping[str, Any] | None, time: str) -> dict[str, Any]:
+    """The inputs `given`, and those that are columns of the data instead: each value at its row's time.
+
+    Rows of one time (replicates) say the same value. E0503 for a missing cell, E0507 for two values at one time.
+    """
+    from odec.runtime.description import element_names
+
+    found = dict(given or {})
+    missing = [u for u in description.inputs if u.name not in found]
+    if not missing:
+        return found
+    table = table_of(data)
+    for u in missing:
+        names = element_names(u.name, u.shape)
+        if time in table.header and set(names) <= set(table.header):
+            times, values = _numbers(table, (time, *names))
+            rows = np.unique(np.column_stack([times, values]), axis=0)
+            found[u.name] = (rows[:, 0], rows[:, 1:])
+    return found
+
+
 def outside(description: Description, signal: Signal | None, start: float, stop: float) -> tuple[Diagnostic, ...]:
     """W0605 where a run goes beyond its input tables."""
     if signal is None:
@@ -111,7 +132,14 @@ def _from_table(description: Description, names: tuple[str, ...], table: Table) 
         columns = ", ".join(f"`{name}`" for name in table.header)
         cure = nearest(missing[0], table.header) or f"its columns are {columns}"
         raise OdecError.of("E0501", f"`{table.name}` has no column `{missing[0]}`", cure)
-    wanted = [TIME, *names] if timed else list(names)
+    if timed:
+        return _numbers(table, (TIME, *names))
+    numbers = _numbers(table, names, whole=True)[1]
+    return np.arange(len(numbers), dtype=np.float64), numbers
+
+
+def _numbers(table: Table, wanted: tuple[str, ...], whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The first of the columns and the others; with `whole` all of them as the others. E0503 for all bad cells."""
     places = [table.header.index(name) for name in wanted]
     numbers = np.zeros((len(table.rows), len(wanted)))
     errors = []
@@ -124,9 +152,7 @@ def _from_table(description: Description, names: tuple[str, ...], table: Table) 
                 numbers[i, j] = value
     if errors:
         raise OdecError(errors[:10])
-    if not timed:
-        return np.arange(len(numbers), dtype=np.float64), numbers
-    return numbers[:, 0], numbers[:, 1:]
+    return numbers[:, 0], numbers if whole else numbers[:, 1:]
 
 
 def _cell(table: Table, row: int, column: str, cell: str) -> Diagnostic:

@@ -74,9 +74,25 @@ class Numbers(click.ParamType):
         return tuple(NUMBER.convert(word, param, ctx) for word in words)
 
 
+class NamedFile(click.ParamType):
+    """`name=file`: an input of the model and its table."""
+
+    name = "name=file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The pair, or a usage error."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, file = (part.strip() for part in value.partition("="))
+        if not (name and equals and file):
+            self.fail(f"{value!r} is not of the form name=file, as in u=u.csv", param, ctx)
+        return name, file
+
+
 NUMBER = Number()
 ASSIGNMENTS = Assignments()
 NUMBERS = Numbers()
+NAMED_FILE = NamedFile()
 
 # Whether a file exists is for the library to say, in its own words and with its own exit code.
 FILE = click.Path(path_type=str)
@@ -90,3 +106,13 @@ def values_by_name(given: Iterable[tuple[Assigned, ...]], option: str) -> dict[s
             raise click.UsageError(f"{option} gives `{name}` twice: {values[name]!r} and {number!r}")
         values[name] = number
     return values
+
+
+def files_by_name(given: Iterable[tuple[str, str]], option: str) -> dict[str, str]:
+    """The file of each name. A name given twice is a slip, and a usage error."""
+    files: dict[str, str] = {}
+    for name, file in given:
+        if name in files:
+            raise click.UsageError(f"{option} gives `{name}` twice: {files[name]} and {file}")
+        files[name] = file
+    return files

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, Assigned, values_by_name
+from odec.cli.arguments import ASSIGNMENTS, FILE, NAMED_FILE, NUMBER, Assigned, files_by_name, values_by_name
 from odec.cli.layers import layer_class
 from odec.cli.printing import print_json, warn
 from odec.cli.progress import bar
@@ -20,6 +20,7 @@ from odec.cli.progress import bar
 @click.option("--solver", help="The numerical method of the equations, as in `odec solve --help`.")
 @click.option("--step", type=NUMBER, help="The solver's step h.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="First guesses: r1=0.2,r2=0.3. Repeatable.")
+@click.option("--input", "tables", type=NAMED_FILE, multiple=True, help="The table of an input: u=u.csv. Repeatable.")
 @click.option("--starts", type=click.IntRange(min=1), help="How many first guesses to try, the model's among them.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the further first guesses.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of adam.")
@@ -27,16 +28,22 @@ from odec.cli.progress import bar
 @click.option("-o", "--output", type=FILE, default="fit", show_default=True, help="The folder for the results.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout instead of as text.")
 def command(
-    model: str, data: str, sets: tuple[tuple[Assigned, ...], ...], output: str, as_json: bool, **options: Any
+    model: str,
+    data: str,
+    sets: tuple[tuple[Assigned, ...], ...],
+    tables: tuple[tuple[str, str], ...],
+    output: str,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Fit the params of MODEL to DATA, a CSV file with a time column and columns named like states or outputs."""
-    start = values_by_name(sets, "--set")
+    start, inputs = values_by_name(sets, "--set"), files_by_name(tables, "--input")
     layer_class(model)  # `fit` finds it loaded, and writes the estimates into the text of the file
     from odec.fit.fitting import fit
 
     given = {name: value for name, value in options.items() if value is not None}
     with bar("fitting") as progress:
-        result = fit(model, data, start=start or None, output=output, progress=progress, **given)
+        result = fit(model, data, start=start or None, inputs=inputs or None, output=output, progress=progress, **given)
     if as_json:
         warn(result.warnings)
         print_json(result.as_dict())

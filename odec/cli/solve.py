@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, NUMBERS, Assigned, values_by_name
+from odec.cli.arguments import (
+    ASSIGNMENTS,
+    FILE,
+    NAMED_FILE,
+    NUMBER,
+    NUMBERS,
+    Assigned,
+    files_by_name,
+    values_by_name,
+)
 from odec.cli.layers import layer_class
 from odec.cli.printing import print_csv, print_json, warn
 
@@ -51,6 +60,8 @@ def _methods() -> dict[str, Any]:
 @click.option("--method", help="The numerical method; the list stands below.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="Params and consts: r1=0.2,K=10. Repeatable.")
 @click.option("--init", "inits", type=ASSIGNMENTS, multiple=True, help="Start values of states: x1=50. Repeatable.")
+@click.option("--input", "tables", type=NAMED_FILE, multiple=True, help="The table of an input: u=u.csv. Repeatable.")
+@click.option("--before", is_flag=True, default=None, help="At the time of a jump, the value before it, not behind it.")
 @click.option("--params", "fitted", type=FILE, help="Take estimates, solver and step from a fit's fit.json.")
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="The precision. Default: float64.")
 @click.option("-o", "--output", type=FILE, help="The table, as CSV. Default: stdout.")
@@ -60,6 +71,7 @@ def command(
     model: str,
     sets: tuple[tuple[Assigned, ...], ...],
     inits: tuple[tuple[Assigned, ...], ...],
+    tables: tuple[tuple[str, str], ...],
     fitted: str | None,
     output: str | None,
     plot: str | None,
@@ -68,6 +80,7 @@ def command(
 ) -> None:
     """Solve MODEL from its start to --to. What is not said here comes from the model's own `solve` statement."""
     params, init = values_by_name(sets, "--set"), values_by_name(inits, "--init")
+    inputs = files_by_name(tables, "--input")
     layer = layer_class(model)
     from odec.solution import solve
 
@@ -78,7 +91,8 @@ def command(
         params = {**estimates.params, **params}
         run["method"] = run["method"] or estimates.method
         run["step"] = run["step"] or estimates.step
-    solution = solve(layer, params=params or None, init=init or None, **{k: v for k, v in run.items() if v is not None})
+    given = {name: value for name, value in run.items() if value is not None}
+    solution = solve(layer, params=params or None, init=init or None, inputs=inputs or None, **given)
     warn(solution.warnings)
     _write(solution, layer.description, output, plot, as_json)
 

@@ -50,6 +50,7 @@ def adam(
     descent = Descent(
         program=program,
         schedule=problem.schedule,
+        inputs=problem.inputs,
         cells=times * len(problem.data.names) + columns,
         measured=measured,
         log=log,

@@ -44,18 +44,25 @@ class Data:
         return {name: int(n) for name, n in zip(self.names, np.isfinite(self.values).sum(axis=0), strict=True)}
 
 
-def read_data(data: Any, names: Sequence[str], *, time: str = "t", others: Mapping[str, str] | None = None) -> Data:
+def read_data(
+    data: Any,
+    names: Sequence[str],
+    *,
+    time: str = "t",
+    others: Mapping[str, str] | None = None,
+    besides: Sequence[str] = (),
+) -> Data:
     """The measurements in `data`: a path, a pandas DataFrame, or a dict of columns.
 
     `names` are the quantities of the model that may be measured, in its order; `others` says of further names what they
-    are ("a parameter"), for the message. Raises OdecError with all that is wrong (E0501 a column that names nothing,
+    are ("a parameter"), for the message; `besides` are columns that are read elsewhere. Raises OdecError with all that is wrong (E0501 a column that names nothing,
     E0502 no time column, E0503 a cell that is not a number, E0504 nothing measured).
 
     >>> read_data({"t": [0, 1], "x": [3, None]}, ["x"]).counts
     {'x': 1}
     """
     table = table_of(data)
-    _check_header(table, names, time, others or {})
+    _check_header(table, (*names, *besides), time, others or {})
     columns = [name for name in names if name in table.header]
     if not columns:
         raise OdecError.of(

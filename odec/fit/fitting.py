@@ -19,8 +19,11 @@ from odec.fit.problem import Problem, check_supported, data_times
 from odec.fit.scale import Scale
 from odec.fit.steps import StepCheck, checked_step, found_step, not_finite
 from odec.fit.uncertainty import Uncertainty, uncertainty
+from odec.inputs import inputs_beside, outside, read_inputs
+from odec.runtime.description import element_names
 from odec.runtime.methods import DEFAULT_METHOD, tableau
 from odec.runtime.schedule import Schedule
+from odec.runtime.stops import jump_moments
 
 if TYPE_CHECKING:
     from odec.solution import Solution
@@ -142,6 +145,7 @@ def fit(
     learning_rate: float | None = None,
     consts: Mapping[str, float] | None = None,
     initial: Mapping[str, float] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     output: str | Path | None = "fit",
     progress: Progress | None = None,
 ) -> Fit:
@@ -149,6 +153,7 @@ def fit(
 
     `solver` and `step` are those of the model's `solve` statement where not given; without any step the step is chosen
     so that it does not matter. `start` replaces first guesses; with several `starts` the others are drawn from `seed`.
+    `inputs` are the tables of the model's inputs, as in `odec.solve`; an input may also be a column of the data.
     `epochs` and `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong to
     `method="adam"`. The report is written to the folder `output` (None: nowhere).
     Raises OdecError for a wrong model, data, start or folder, before any search.
@@ -162,7 +167,7 @@ def fit(
     if starts < 1:
         raise OdecError.of("E0606", f"{starts} starts were asked for", help="at least one start is needed")
     layer, text = _loaded(model)
-    problem, accurate = _problem(layer, data, time, solver, step, start, consts, initial)
+    problem, accurate = _problem(layer, data, time, solver, step, start, consts, initial, inputs)
     folder = _folder(output)
     z = problem.scale.draw(starts, seed)
     if method == "lm":
@@ -214,6 +219,7 @@ def _problem(
     start: Mapping[str, float] | None,
     consts: Mapping[str, float] | None,
     initial: Mapping[str, float] | None,
+    inputs: Mapping[str, Any] | None,
 ) -> tuple[Problem, bool]:
     """The problem, and whether its step was chosen here (so that it does not matter)."""
     description = layer.description
@@ -221,7 +227,9 @@ def _problem(
     others = {param.name: "a parameter" for param in description.params} | {
         c.name: "a const" for c in description.consts
     }
-    table = read_data(data, measured, time=time, others=others)
+    given = inputs_beside(description, data, inputs, time)
+    columns = [name for u in description.inputs for name in element_names(u.name, u.shape)]
+    table = read_data(data, measured, time=time, others=others, besides=columns)
     check_supported(layer, table)
     scale = Scale.of(description.params, start)
     if not scale.names:
@@ -233,7 +241,7 @@ def _problem(
     first = abs(length) if length is not None else 1.0
     times = data_times(table)
     try_first = Schedule.fixed(defaults.start, times, first if step is None else step)
-    problem = Problem(layer, table, scale, name, try_first, consts, initial)
+    problem = Problem(layer, table, scale, name, try_first, consts, initial, read_inputs(description, given))
     if length is not None:
         return problem, False
     chosen = found_step(problem, scale.start)
@@ -342,7 +350,8 @@ def _failed(search: Search) -> dict[str, int]:
 
 def _warnings(problem: Problem, search: Search, doubt: Uncertainty, check: StepCheck, reason: str) -> list[Diagnostic]:
     found = [*problem.data.notes, *problem.scale.hints()]
-    found += _far_start(problem)
+    found += [*_far_start(problem), *_data_at_jumps(problem)]
+    found += outside(problem.model.description, problem.inputs, problem.schedule.start, data_times(problem.data)[-1])
     if reason not in CONVERGED:
         found.append(
             _warning(
@@ -367,6 +376,16 @@ def _far_start(problem: Problem) -> list[Diagnostic]:
     return [
         _warning("W0505", message, f"write `solve from {times[0]:g}` if the initial values belong to the first datum")
     ]
+
+
+def _data_at_jumps(problem: Problem) -> list[Diagnostic]:
+    """W0502: a datum at the very time of a jump is compared with the value behind it."""
+    moments = jump_moments(problem.model, problem.schedule)
+    times = [t for t in data_times(problem.data) if t in moments]
+    if not times:
+        return []
+    message = f"a datum at t = {times[0]:g} stands at the time of a jump: it is compared with the value behind it"
+    return [_warning("W0502", message, "was it taken before? Then give it a time a little earlier")]
 
 
 def _other_answers(problem: Problem, search: Search) -> list[Diagnostic]:

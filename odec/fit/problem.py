@@ -13,6 +13,7 @@ from odec.fit.data import Data
 from odec.fit.scale import Scale
 from odec.runtime import simulate
 from odec.runtime.schedule import Schedule
+from odec.runtime.signals import Signal
 
 # Batches shrink by this factor when so few starts are left; each size is compiled once, so there are few sizes.
 SHRINK = 8
@@ -23,7 +24,7 @@ SMALLEST_BATCH = 16
 class Problem:
     """What is fitted: residual = model - datum for each measured cell (M of them), in the data's fixed order.
 
-    `consts` and `initial` replace the model's own, as in a run. `solver` names the method, `schedule` holds the steps.
+    `consts` and `initial` replace the model's own, and `inputs` drive it, as in a run. `solver` names the method, `schedule` holds the steps.
     """
 
     model: Any
@@ -33,6 +34,7 @@ class Problem:
     schedule: Schedule
     consts: Mapping[str, float] | None = None
     initial: Mapping[str, float] | None = None
+    inputs: Signal | None = None
     cells: tuple[np.ndarray, np.ndarray, np.ndarray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +112,7 @@ class Problem:
         return replace(self, schedule=schedule)
 
     def _replaced(self) -> dict[str, Any]:
-        return {"consts": self.consts, "initial": self.initial}
+        return {"consts": self.consts, "initial": self.initial, "inputs": self.inputs}
 
 
 def data_times(data: Data) -> np.ndarray:

@@ -220,6 +220,7 @@ def _write_picture(fit: Fit, path: Path, time: str) -> None:
 def _write_model(fit: Fit, path: Path, layer: Any) -> None:
     """A Keras model whose weights are the estimates: initial values in, the curve at the data's times out."""
     from odec.runtime.artefact import save_model
+    from odec.runtime.stops import timed_by
 
     schedule = fit.problem.schedule
     arguments = {
@@ -230,7 +231,10 @@ def _write_model(fit: Fit, path: Path, layer: Any) -> None:
         "outputs": list(fit.problem.data.names),
         "params": fit.estimates,
         "consts": dict(fit.problem.consts or {}),
+        "frozen": list(timed_by(layer)),
     }
+    if fit.problem.inputs is not None:
+        arguments["input_times"] = fit.problem.inputs.knots.tolist()
     write_whole(path, lambda beside: save_model(layer, arguments, beside))
 
 

@@ -34,7 +34,7 @@ def found_step(problem: Problem, values: np.ndarray, largest: float | None = Non
     while span / step < MOST_STEPS:
         finer = next_smaller(step)
         fine = _solution(problem, values, start, times, finer)
-        if _change(coarse, fine) < TOLERANCE:
+        if _change(coarse, fine) < TOLERANCE and _is_its_own(problem, values, start, times, step, coarse):
             return step
         step, coarse = finer, fine
     if np.isfinite(coarse).all():
@@ -100,6 +100,18 @@ def next_smaller(step: float) -> float:
 
 def _solution(problem: Problem, values: np.ndarray, start: float, times: np.ndarray, step: float) -> np.ndarray:
     return problem.solve(values[None], Schedule.fixed(start, times, step))[0]
+
+
+def _is_its_own(
+    problem: Problem, values: np.ndarray, start: float, times: np.ndarray, step: float, coarse: np.ndarray
+) -> bool:
+    """Whether half of each step really taken changes nothing: jumps and knots of inputs may have shortened both steps
+    alike."""
+    description = problem.model.description
+    if not (description.jumps or description.inputs):
+        return True
+    finer = Schedule.fixed(start, times, step).refined(2)
+    return _change(coarse, problem.solve(values[None], finer)[0]) < TOLERANCE
 
 
 def _change(coarse: np.ndarray, fine: np.ndarray) -> float:

@@ -190,7 +190,8 @@ def _split(schedule: Schedule, ends: np.ndarray, merged: np.ndarray) -> tuple[np
         return schedule.starts, schedule.steps, schedule.counts
     parent = np.clip(np.searchsorted(ends, merged[:-1], side="right") - 1, 0, len(schedule.starts) - 1)
     whole = (merged[:-1] == ends[parent]) & (merged[1:] == ends[parent + 1])
-    counts, steps = cut(np.diff(merged), schedule.steps[parent])
+    counts, steps = cut(np.diff(merged), schedule.steps[parent] * schedule.factor)
+    counts, steps = counts * schedule.factor, steps / schedule.factor
     return (
         merged[:-1],
         np.where(whole, schedule.steps[parent], steps),

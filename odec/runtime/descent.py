@@ -15,6 +15,7 @@ from keras import ops
 
 from odec.runtime import loops
 from odec.runtime.schedule import Schedule
+from odec.runtime.signals import Signal
 from odec.runtime.simulate import Program, _request
 
 Tensor = Any
@@ -58,6 +59,7 @@ class Descent:
     learning_rate: float
     epochs: int
     floor: float
+    inputs: Signal | None = None
 
     def __post_init__(self) -> None:
         assert self.program.wrt is not None
@@ -119,7 +121,8 @@ class Descent:
     def _loss(self, z: Tensor, others: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of squares (batch,), and its gradient (P, batch) of its logarithm by the coordinates."""
         values = self.values(z)
-        both = self.program.trajectory(self.schedule, ops.concatenate([values, others], axis=0), given)
+        rows = ops.concatenate([values, others], axis=0)
+        both = self.program.trajectory(self.schedule, rows, given, self.inputs)
         parts = len(self.log) + 1
         picked = ops.take(ops.reshape(both, (-1, parts, *both.shape[3:])), self.cells, axis=0)
         residuals = picked[:, 0] - self.measured[:, None]

@@ -20,7 +20,7 @@ from odec.runtime.layout import Layout
 from odec.runtime.recurrence import Recurrence
 from odec.runtime.rows import layer_schedule
 from odec.runtime.schedule import Schedule
-from odec.runtime.stops import check_fixed
+from odec.runtime.stops import check_fixed, timed_by
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -116,7 +116,7 @@ class Layer(keras.layers.Layer):
         }
         self.method = methods.tableau(method or description.defaults.method or methods.DEFAULT_METHOD).name
         self.schedule = layer_schedule(description, steps, h, times, start)
-        check_fixed(self._model)
+        check_fixed(self._model, self._asked["frozen"])
         self._check_known("state or output", outputs or (), self._column_names())
         self.columns = description.expanded(outputs) if outputs is not None else self._state_names()
         self.return_sequences = bool(return_sequences)
@@ -260,6 +260,12 @@ class Layer(keras.layers.Layer):
                 f"the saved {type(self).__name__} has the params {', '.join(sorted(saved)) or '(none)'}, the model has "
                 f"{', '.join(sorted(weights)) or '(none)'}: load it with the module it was saved with"
             )
+        for name in timed_by(self._model):
+            if float(np.asarray(store[name])) != float(np.asarray(weights[name].numpy())):
+                raise ValueError(
+                    f"the saved {type(self).__name__} jumps at other times: make it with "
+                    f"params={{{name!r}: {float(np.asarray(store[name]))!r}}}, then load"
+                )
         for name, weight in weights.items():
             weight.assign(store[name])
 
@@ -286,7 +292,16 @@ class Layer(keras.layers.Layer):
         equations = Equations(self._model, Slots(shared, rows, self._numbers))
         knots = self._asked["input_times"]
         knots = None if knots is None else np.array(knots)
-        return Recurrence(equations, self.method, self.schedule, self.columns, self.return_sequences, knots)
+        timed = [name for name in timed_by(self._model) if not np.ndim(self._guesses[name])]
+        return Recurrence(
+            equations,
+            self.method,
+            self.schedule,
+            self.columns,
+            self.return_sequences,
+            knots,
+            tuple((name, float(self._guesses[name])) for name in timed),
+        )
 
     def _known_schedule(self) -> Schedule:
         if self.schedule is None or self.description.inputs:

@@ -22,7 +22,7 @@ Tensor = Any
 @dataclass(frozen=True, eq=False)
 class Recurrence:
     """A model by a method. `schedule` is None where a map steps once for each row of its series; `knots` are the times
-    of the series' rows, None where they follow from the schedule."""
+    of the series' rows, None where they follow from the schedule. `frozen` are the params that jump times depend on."""
 
     equations: Equations
     method: str
@@ -30,6 +30,7 @@ class Recurrence:
     columns: tuple[str, ...]
     sequences: bool
     knots: np.ndarray | None = None
+    frozen: tuple[tuple[str, float], ...] = ()
 
     def __call__(self, inputs: Tensor, series: Tensor | None, shared: Tensor, rows: Tensor) -> Tensor:
         """Columns (batch, steps, columns), or (batch, columns) of the last row, from states (batch, D or 0), series
@@ -75,9 +76,8 @@ class Recurrence:
         signal, ends, read = None, [], None
         if series is not None:
             signal = Signal(series_times(description, schedule, series.shape[0], self.knots), series)
-        laid = fixed_course(
-            equations.model, schedule, equations.slots.numbers, None if signal is None else signal.knots
-        )
+        knots = None if signal is None else signal.knots
+        laid = fixed_course(equations.model, schedule, equations.slots.numbers, knots, dict(self.frozen))
         if signal is not None:
             linear = interpolated(description)
             ends = list(along_course(signal, laid, linear))

@@ -23,7 +23,8 @@ class Schedule:
     not drift. Where the asked step does not divide an interval the step is *shortened* until it does.
 
     `times` (T,) are the asked ones in the asked order; `order` (T,) says for each whether it is the start (0) or the
-    end of interval i (i). Steps are negative where time runs backwards.
+    end of interval i (i). Steps are negative where time runs backwards. `factor` is how finely `refined` has cut the
+    steps: a part of an interval is cut as the coarse step would be, then as finely.
 
     >>> Schedule.fixed(0, [0.3, 0.0, 0.3], 0.1).counts, Schedule.fixed(0, [0.3, 0.0, 0.3], 0.1).order
     (array([3], dtype=int32), array([1, 0, 1], dtype=int32))
@@ -35,6 +36,7 @@ class Schedule:
     steps: np.ndarray
     counts: np.ndarray
     order: np.ndarray
+    factor: int = 1
 
     def __post_init__(self) -> None:
         assert self.starts.shape == self.steps.shape == self.counts.shape
@@ -77,7 +79,8 @@ class Schedule:
             raise OdecError.of(
                 "E0606", f"the step is too small: the run needs {counts.sum()} steps", "choose a longer step"
             )
-        return Schedule(self.start, self.times, self.starts, self.steps / factor, counts.astype(np.int32), self.order)
+        steps, counts = self.steps / factor, counts.astype(np.int32)
+        return Schedule(self.start, self.times, self.starts, steps, counts, self.order, self.factor * factor)
 
     @property
     def total(self) -> int:

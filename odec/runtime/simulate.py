@@ -18,6 +18,7 @@ from keras import ops
 from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
 from odec.runtime.contract import Model
+from odec.runtime.course import Course
 from odec.runtime.equations import Equations, Slots, Variations
 from odec.runtime.motion import Motion, outputs
 from odec.runtime.schedule import Schedule
@@ -156,9 +157,11 @@ class Program:
         equations = Equations(self.model, Slots(rows=names + self.replaced, numbers=self.numbers))
         return equations if self.wrt is None else Variations(equations, self.wrt)
 
-    def trajectory(self, schedule: Schedule, rows: Tensor, given: Tensor | None = None) -> Tensor:
+    def trajectory(
+        self, schedule: Schedule, rows: Tensor, given: Tensor | None = None, inputs: Signal | None = None
+    ) -> Tensor:
         """In a graph: the columns (times, C, batch), with sensitivities (times, C, 1 + P, batch), at the schedule's
-        times.
+        times. E0702 where the times of jumps depend on params.
 
         `rows` (P + replaced, batch), `given` (len(given), batch), tensors of the program's dtype. Differentiable by
         both.
@@ -168,9 +171,11 @@ class Program:
         if self.is_plain:
             values = self._values(schedule.starts, schedule.steps, schedule.counts, rows, given, schedule.single)
             return ops.take(values, schedule.order, axis=0)
-        laid = fixed_course(self.model, schedule, self.numbers)
+        check_inputs(self.model.description, inputs)
+        laid = fixed_course(self.model, schedule, self.numbers, None if inputs is None else inputs.knots)
+        signals = () if inputs is None else _signals(self, inputs, laid, False)
         parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.times, laid.fired, laid.numbers)
-        return self._along_course(laid.single, *parts, rows, given)[0]
+        return self._along_course(laid.single, *parts, rows, given, *map(ops.convert_to_tensor, signals))[0]
 
     @property
     def is_plain(self) -> bool:
@@ -270,10 +275,7 @@ class _Request:
         run = _compiled_course(program, laid.single, laid.by_row)
         if inputs is None:
             return run(*parts, self.rows, self.given)
-        linear = interpolated(model.description)
-        read = at_times(inputs, laid.times, linear, before)
-        signals = (*along_course(inputs, laid, linear), read)
-        return run(*parts, self.rows, self.given, *(np.asarray(signal, dtype=program.dtype) for signal in signals))
+        return run(*parts, self.rows, self.given, *_signals(program, inputs, laid, before))
 
     def _jump_times(self) -> Any:
         """What `jump_times` says for these rows."""
@@ -299,6 +301,13 @@ def _compiled(program: Program, single: bool) -> Callable[..., Any]:
 
     shapes = ([None], [None], [None], [program.height, None], [len(program.given), None])
     return loops.compiled(run, shapes, ("float64", "float64", "int32", program.dtype, program.dtype))
+
+
+def _signals(program: Program, inputs: Signal, laid: Course, before: bool) -> tuple[np.ndarray, ...]:
+    """The inputs at both ends of each interval, and at the asked times."""
+    linear = interpolated(program.model.description)
+    found = (*along_course(inputs, laid, linear), at_times(inputs, laid.times, linear, before))
+    return tuple(np.asarray(signal, dtype=program.dtype) for signal in found)
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -53,16 +53,37 @@ def course_of(
     return _course(model, schedule, times, None if knots is None else tuple(knots.tolist()), before)
 
 
+def jump_moments(model: type[Model], schedule: Schedule) -> frozenset[float]:
+    """The asked times of a schedule at which a jump happens whatever the params are."""
+    description = model.description
+    if not description.jumps or timed_by(model):
+        return frozenset()
+    behind, before = (fixed_course(model, schedule, _own_numbers(model), before=before) for before in (False, True))
+    return frozenset(schedule.times[behind.order != before.order].tolist())
+
+
+def _own_numbers(model: type[Model]) -> tuple[tuple[str, Any], ...]:
+    return tuple(model.constants({}).items())
+
+
 def fixed_course(
-    model: type[Model], schedule: Schedule, numbers: Sequence[tuple[str, Any]], knots: np.ndarray | None = None
+    model: type[Model],
+    schedule: Schedule,
+    numbers: Sequence[tuple[str, Any]],
+    knots: np.ndarray | None = None,
+    known: Mapping[str, float] | None = None,
+    before: bool = False,
 ) -> Course:
-    """The course of a program whose params are not known when it is built. E0702 where jump times depend on them."""
+    """The course of a program whose params are not known when it is built, but for those `known` (that are not
+    trained). E0702 where jump times depend on others."""
     times: Times = ((),)
     if model.description.jumps:
-        check_fixed(model)
-        rows = np.ones((len(model.description.param_elements), 1))
+        known = known or {}
+        check_fixed(model, known)
+        elements = model.description.param_elements
+        rows = np.array([[known.get(name, 1.0)] for name in elements]).reshape(len(elements), 1)
         times = numeric_times(model, dict(numbers), [param.name for param in model.description.params], rows)
-    return course_of(model, schedule, times, knots)
+    return course_of(model, schedule, times, knots, before)
 
 
 def timed_by(model: type[Model]) -> tuple[str, ...]:
@@ -93,13 +114,13 @@ def _by_difference(model: type[Model]) -> tuple[str, ...]:
     return tuple(param.name for param in description.params if times(param.name) != times(""))
 
 
-def check_fixed(model: type[Model]) -> None:
-    """E0702 where the times of jumps depend on params."""
-    names = timed_by(model)
+def check_fixed(model: type[Model], known: Collection[str] = ()) -> None:
+    """E0702 where the times of jumps depend on params that are not `known`."""
+    names = [name for name in timed_by(model) if name not in known]
     if names:
         listed = ", ".join(f"`{name}`" for name in names)
         message = f"the times of jumps in {model.description.name} depend on {listed}, which is trained here"
-        raise OdecError.of("E0702", message, "fit it by least squares (`odec fit`), or make it a const")
+        raise OdecError.of("E0702", message, "fit it by least squares (`odec fit`), or freeze it: `frozen=[…]`")
 
 
 @lru_cache(maxsize=64)
