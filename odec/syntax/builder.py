@@ -1,6 +1,6 @@
 """The grammar's rules as nodes of the tree, one method a rule, called bottom-up while Lark reads the text.
 
-A token carries `start_pos` and `end_pos`, offsets into the whole text. A list of children holds None where an optional
+A token carries `start_pos` and `end_pos`, offsets into its statement. A list of children holds None where an optional
 part of the rule is missing.
 """
 
@@ -48,10 +48,26 @@ class Builder:
         return kind(self._statement, *fields, comment=self._comment)
 
     def _text(self, token: Any) -> str:
-        name = _normal(self.source.text[token.start_pos : token.end_pos])
+        name = _normal(self.source.text[self._start(token) : self._stop(token)])
         if not name.isidentifier():
-            self._wrong("E0107", f"`{name}` is no name", _span(token), help="a name is made of letters, digits and `_`")
+            self._wrong("E0107", f"`{name}` is no name", self._span(token), help="a name is made of letters, digits and `_`")
         return name
+
+    # Places: a token counts from the start of its statement.
+
+    def _start(self, token: Any) -> int:
+        return self._statement.start + int(token.start_pos)
+
+    def _stop(self, token: Any) -> int:
+        return self._statement.start + int(token.end_pos)
+
+    def _span(self, token: Any) -> Span:
+        return Span(self._start(token), self._stop(token))
+
+    def _place_name(self, name: str, token: Any, primes: Any) -> tree.Name:
+        if primes is None:
+            return tree.Name(self._span(token), name)
+        return tree.Name(Span(self._start(token), self._stop(primes)), name, len(primes))
 
     # Names
 
@@ -60,22 +76,22 @@ class Builder:
         name = self._text(token)
         if name in SIGN_WORDS:
             self._wrong(
-                "E0201", f"`{name}` is reserved: {SIGN_WORDS[name]}", _span(token), help="a value is missing here"
+                "E0201", f"`{name}` is reserved: {SIGN_WORDS[name]}", self._span(token), help="a value is missing here"
             )
         elif name in FUNCTION_WORDS:
             self._wrong(
                 "E0210",
                 f"`{name}` is a function and needs `(…)`",
-                _span(token),
+                self._span(token),
                 help=f"write `{name}(…)` with its arguments",
             )
-        return _name(name, token, primes)
+        return self._place_name(name, token, primes)
 
     def derivable(self, parts: list[Any]) -> tree.Name:
         token, primes = parts
         name = self._text(token)
-        self._check_definition(name, _span(token))
-        return _name(name, token, primes)
+        self._check_definition(name, self._span(token))
+        return self._place_name(name, token, primes)
 
     def defined(self, parts: list[Any]) -> tree.Name:
         return self.derivable([parts[0], None])
@@ -92,7 +108,7 @@ class Builder:
             )
 
     def _plain_name(self, token: Any) -> tree.Name:
-        return _name(self._text(token), token, None)
+        return self._place_name(self._text(token), token, None)
 
     # Expressions
 
@@ -100,21 +116,21 @@ class Builder:
         token = parts[0]
         text = str(token)
         value = _value(text)
-        if text != self.source.excerpt(_span(token)):
-            self._wrong("E0108", "this number is not written in plain digits", _span(token), help=f"write `{text}`")
+        if text != self.source.excerpt(self._span(token)):
+            self._wrong("E0108", "this number is not written in plain digits", self._span(token), help=f"write `{text}`")
         if math.isinf(value):
-            self._wrong("E0108", "this number is too large", _span(token), help="the largest number is about 1.8e308")
-        return tree.Number(_span(token), text, value)
+            self._wrong("E0108", "this number is too large", self._span(token), help="the largest number is about 1.8e308")
+        return tree.Number(self._span(token), text, value)
 
     def bracketed(self, parts: list[Any]) -> tree.Expression:
         opening, inner, closing = parts
         if isinstance(inner, tree.Name | tree.Number):
             return inner
-        return dataclasses.replace(inner, span=Span(opening.start_pos, closing.end_pos))
+        return dataclasses.replace(inner, span=Span(self._start(opening), self._stop(closing)))
 
     def signed(self, parts: list[Any]) -> tree.Expression:
         sign, operand = parts
-        return operand if sign == "+" else tree.Negative(Span(sign.start_pos, operand.span.stop), operand)
+        return operand if sign == "+" else tree.Negative(Span(self._start(sign), operand.span.stop), operand)
 
     def power(self, parts: list[Any]) -> tree.Power:
         base, exponent = parts
@@ -136,7 +152,7 @@ class Builder:
 
     def negation(self, parts: list[Any]) -> tree.Not:
         word, operand = parts
-        return tree.Not(Span(word.start_pos, operand.span.stop), operand)
+        return tree.Not(Span(self._start(word), operand.span.stop), operand)
 
     def conjunction(self, parts: list[Any]) -> tree.Logical:
         return tree.Logical(parts[0].span.to(parts[-1].span), "and", tuple(parts))
@@ -146,20 +162,20 @@ class Builder:
 
     def call(self, parts: list[Any]) -> tree.Call:
         function, *arguments, closing = parts
-        return tree.Call(Span(function.start_pos, closing.end_pos), self._plain_name(function), _present(arguments))
+        return tree.Call(Span(self._start(function), self._stop(closing)), self._plain_name(function), _present(arguments))
 
     def index(self, parts: list[Any]) -> tree.Index:
         base, *items, closing = parts
-        return tree.Index(Span(base.span.start, closing.end_pos), base, tuple(items))
+        return tree.Index(Span(base.span.start, self._stop(closing)), base, tuple(items))
 
     def slice(self, parts: list[Any]) -> tree.Slice:
         start, colon, stop = parts
-        first = colon.start_pos if start is None else start.span.start
-        return tree.Slice(Span(first, colon.end_pos if stop is None else stop.span.stop), start, stop)
+        first = self._start(colon) if start is None else start.span.start
+        return tree.Slice(Span(first, self._stop(colon) if stop is None else stop.span.stop), start, stop)
 
     def array(self, parts: list[Any]) -> tree.Array:
         opening, *items, closing = parts
-        return tree.Array(Span(opening.start_pos, closing.end_pos), tuple(items))
+        return tree.Array(Span(self._start(opening), self._stop(closing)), tuple(items))
 
     # Declarations
 
@@ -181,21 +197,21 @@ class Builder:
 
     def bounds(self, parts: list[Any]) -> tuple[str, tree.Bounds, Span]:
         opening, lower, upper, closing = parts
-        span = Span(opening.start_pos, closing.end_pos)
+        span = Span(self._start(opening), self._stop(closing))
         return "bounds", tree.Bounds(span, lower, upper), span
 
     def logarithmic(self, parts: list[Any]) -> tuple[str, Span, Span]:
-        return "log", _span(parts[0]), _span(parts[0])
+        return "log", self._span(parts[0]), self._span(parts[0])
 
     def prior(self, parts: list[Any]) -> tuple[str, tree.Distribution, Span]:
         return "prior", parts[0], parts[0].span
 
     def per_experiment(self, parts: list[Any]) -> tuple[str, Span, Span]:
-        return "per_experiment", _span(parts[0]), _span(parts[0])
+        return "per_experiment", self._span(parts[0]), self._span(parts[0])
 
     def distribution(self, parts: list[Any]) -> tree.Distribution:
         kind, *arguments, closing = parts
-        return tree.Distribution(Span(kind.start_pos, closing.end_pos), self._plain_name(kind), _present(arguments))
+        return tree.Distribution(Span(self._start(kind), self._stop(closing)), self._plain_name(kind), _present(arguments))
 
     def const(self, parts: list[Any]) -> tree.Const:
         name, shape, value = parts
@@ -230,7 +246,7 @@ class Builder:
     def leibniz_equation(self, parts: list[Any]) -> tree.Equation:
         token, value = parts
         text = str(token).split("/")[0].rstrip()
-        span = Span(token.start_pos + 1, token.start_pos + len(text))
+        span = Span(self._start(token) + 1, self._start(token) + len(text))
         name = _normal(self.source.excerpt(span))
         self._check_definition(name, span)
         return self._make(tree.Equation, tree.Name(span, name, 1), value)
@@ -305,16 +321,6 @@ class Builder:
 
 _CLAUSES = ("bounds", "log", "prior", "per_experiment")
 _OPTION_WORDS = {"start": "from", "stop": "to", "step": "step", "every": "every", "method": "method"}
-
-
-def _span(token: Any) -> Span:
-    return Span(token.start_pos, token.end_pos)
-
-
-def _name(name: str, token: Any, primes: Any) -> tree.Name:
-    if primes is None:
-        return tree.Name(Span(token.start_pos, token.end_pos), name)
-    return tree.Name(Span(token.start_pos, primes.end_pos), name, len(primes))
 
 
 def _normal(name: str) -> str:

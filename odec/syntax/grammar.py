@@ -27,22 +27,24 @@ class StatementParser:
     def __init__(self, builder: object) -> None:
         import lark
 
-        self._slice = lark.TextSlice
         self._unexpected = lark.exceptions.UnexpectedInput
         self._parser = lark.Lark(
             grammar_text(), parser="lalr", lexer="contextual", maybe_placeholders=True, transformer=builder
         )
 
     def parse(self, text: str, start: int, stop: int) -> tuple[Any, int | None]:
-        """What the builder made of `text[start:stop]`, and None; or None and the place where it stops making sense."""
+        """What the builder made of `text[start:stop]`, and None; or None and the place where it stops making sense.
+
+        Tokens count from `start`: Lark would count the lines of a whole text anew for each of its slices.
+        """
         try:
-            return self._parser.parse(self._slice(text, start, stop)), None
+            return self._parser.parse(text[start:stop]), None
         except self._unexpected as error:
-            return None, _place(error, stop)
+            return None, min(stop, start + _place(error, stop - start))
 
 
-def _place(error: Any, stop: int) -> int:
+def _place(error: Any, length: int) -> int:
     token = getattr(error, "token", None)
     if token is None:
         return int(error.pos_in_stream)
-    return stop if token.type == "$END" else int(token.start_pos)
+    return length if token.type == "$END" else int(token.start_pos)
