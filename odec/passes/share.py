@@ -21,6 +21,8 @@ LONGEST = 60
 DEEPEST = 25
 # Fewer operations than this are written again rather than named, unless a function is called.
 SMALLEST_SHARED = 2
+# A name is one already, and a part of an index is no value.
+_NAMELESS = frozenset(["number", "symbol", "slice", "missing"])
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class _Writer:
         return self.written[formula]
 
     def _is_worth_a_name(self, node: Expression) -> bool:
-        if node.is_condition or self.uses[node] < 2 or node.head in ("number", "symbol"):
+        if node.is_condition or self.uses[node] < 2 or node.head in _NAMELESS:
             return False
         inner = node.args[0] if node.head == "negate" else node
         if inner.head in ("number", "symbol") or node.head == "negate" and self.uses[inner] > 1:
@@ -140,7 +142,7 @@ class _Writer:
         return rebuild(form, tuple(self._named(a) if a in large or a in deep else a for a in form.args))
 
     def _named(self, form: Expression) -> Expression:
-        if form.head in ("number", "symbol"):
+        if form.head in _NAMELESS:
             return form
         self.count += 1
         name = symbol(str(self.count), "shared")
