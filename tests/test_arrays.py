@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -189,3 +191,238 @@ def test_equations_of_arrays_are_numpy_s(layer: Any) -> None:
     np.testing.assert_allclose(after.x, v.x + 0.1 * (v.A @ v.b - v.k * v.x * (2 * v.x - v.z) + v.w), rtol=1e-14)
     np.testing.assert_allclose(after.X, v.X + 0.1 * (-v.X + v.S @ v.X), rtol=1e-14)
     np.testing.assert_allclose(after.z, v.z + 0.1 * (v.x.sum() - v.z), rtol=1e-14)
+
+
+# Derivatives
+
+
+ELEMENTS = ("x[1]", "X[2,1]", "z", "k", "b[2]", "A[1,2]", "S[0,3]")
+
+
+def flat_params(changes: dict[str, float] | None = None) -> np.ndarray:
+    """The params in the order of the text, some elements replaced."""
+    values = {name: np.array(PARAMS[name], dtype=float) for name in ("A", "b", "k", "S")}
+    for name, value in (changes or {}).items():
+        base, _, place = name.partition("[")
+        values[base][tuple(int(i) for i in place.rstrip("]").split(",")) if place else ()] = value
+    return np.concatenate([np.ravel(values[name]) for name in ("A", "b", "k", "S")])
+
+
+def guess(name: str) -> float:
+    """The value of an element of a param."""
+    base, _, place = name.partition("[")
+    return float(PARAMS[base][tuple(int(i) for i in place.rstrip("]").split(",")) if place else ()])
+
+
+def test_sensitivities_of_every_operation_are_those_of_central_differences(layer: Any) -> None:
+    schedule = Schedule.fixed(0.0, np.array([0.2, 0.5]), 0.1)
+    columns = [f"o{i}" for i in range(len(FORMULAS))]
+    _, slopes = simulate.sensitivities(
+        layer, schedule, method="rk4", params=flat_params(), columns=columns, wrt=ELEMENTS
+    )
+    step = 1e-6
+    for place, name in enumerate(ELEMENTS):
+        ends = []
+        for sign in (1, -1):
+            if name[0] in "xXz":
+                start = {"x[1]": 1.1, "X[2,1]": 2.3, "z": 0.7}[name]
+                run = {"params": flat_params(), "initial": {name: start + sign * step}}
+            else:
+                run = {"params": flat_params({name: guess(name) + sign * step})}
+            ends.append(simulate.solve(layer, schedule, method="rk4", columns=columns, **run)[0])
+        truth = (ends[0] - ends[1]) / (2 * step)
+        # Rounding of a difference of 1e-6.
+        np.testing.assert_allclose(slopes[0, :, :, place], truth, rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+def test_the_gradient_through_the_layer_is_the_sum_of_its_sensitivities(layer: Any) -> None:
+    built = layer(times=[0.2, 0.5], h=0.1, method="rk4", dtype="float64")
+    start = np.zeros((2, 0))
+    built.build(start.shape)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(built(start) ** 2)
+    gradients = dict(
+        zip(
+            [w.name for w in built.trainable_weights],
+            tape.gradient(loss, [w.value for w in built.trainable_weights]),
+            strict=True,
+        )
+    )
+    values, slopes = built.sensitivities()
+    truth = 2 * 2 * np.einsum("tc,tcp->p", values[0], slopes[0])
+    found = np.concatenate([np.ravel(np.asarray(gradients[name])) for name in ("A", "b", "k", "S")])
+    np.testing.assert_allclose(found, truth, rtol=1e-10, atol=1e-10)
+
+
+# A linear system: dx = A @ x.
+
+
+def linear(size: int) -> tuple[Any, np.ndarray]:
+    """The class of dx = A @ x with A written as a literal, and A."""
+    matrix = np.random.default_rng(3).normal(size=(size, size)) / np.sqrt(size) - np.eye(size)
+    literal = ", ".join(f"[{', '.join(map(repr, row))}]" for row in matrix.tolist())
+    text = (
+        f"size N = {size}\nparam A[N, N] = [{literal}]\nstate x[N] = 1 + range(N)/N\ndx = A @ x\nobserve norm = x @ x\n"
+    )
+    return load_source(Source.from_text(text, "linear.ode")), matrix
+
+
+def test_a_linear_system_of_fifty_is_a_matrix_exponential() -> None:
+    layer, matrix = linear(50)
+    solution = odec.solve(layer, to=2, step=0.005, every=0.5, method="rk4")
+    start = 1 + np.arange(50) / 50
+    for row, time in enumerate(solution.times):
+        np.testing.assert_allclose(solution.values[row, :50], expm(matrix * time) @ start, rtol=0, atol=1e-8)
+    # Its text holds one product.
+    assert "matmul(A, x)" in inspect.getsource(layer.rhs)
+
+
+def test_its_sensitivities_and_gradients_are_those_of_central_differences() -> None:
+    layer, matrix = linear(50)
+    wrt = ("A[0,1]", "A[7,7]", "A[49,3]", "x[4]")
+    schedule = Schedule.fixed(0.0, np.array([1.0, 2.0]), 0.05)
+    values, slopes = simulate.sensitivities(
+        layer, schedule, method="rk4", params=np.ravel(matrix), columns=["x", "norm"], wrt=wrt
+    )
+    step = 1e-5
+    for place, name in enumerate(wrt):
+        ends = []
+        for sign in (1, -1):
+            moved, initial = matrix.copy(), {}
+            if name[0] == "A":
+                moved[tuple(map(int, name[2:-1].split(",")))] += sign * step
+            else:
+                initial = {name: 1 + 4 / 50 + sign * step}
+            ends.append(
+                simulate.solve(
+                    layer, schedule, method="rk4", params=np.ravel(moved), columns=["x", "norm"], initial=initial
+                )[0]
+            )
+        np.testing.assert_allclose(slopes[0, :, :, place], (ends[0] - ends[1]) / (2 * step), rtol=1e-6, atol=1e-8)
+    built = layer(times=[1.0, 2.0], h=0.05, method="rk4", outputs=["norm"], dtype="float64")
+    start = np.zeros((1, 0))
+    built.build(start.shape)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(built(start))
+    gradient = np.asarray(tape.gradient(loss, built.weights[0].value))
+    assert gradient.shape == (50, 50)
+    for place, name in enumerate(wrt[:3]):
+        found = gradient[tuple(map(int, name[2:-1].split(",")))]
+        assert found == pytest.approx(slopes[0, :, 50, place].sum(), rel=1e-10)
+    assert float(loss) == pytest.approx(values[0, :, 50].sum(), rel=1e-12)
+
+
+# Sizes, rows, files
+
+
+SIZED = """
+size N = 4
+const w[N] = range(N)/N
+param a[N] = 0.5 in [0, 1]
+param K[N, N] = glorot_normal()
+param c = 0.2 log
+state x[N] = 1 + w
+dx = a*roll(x, 1) - c*x + 0.1*K @ x
+observe top = x[N-1]
+observe half = x[:floor(N/2)]
+"""
+
+
+def sized() -> Any:
+    return load_source(Source.from_text(SIZED, "sized.ode"))
+
+
+def stepped(size: int, a: np.ndarray, K: np.ndarray, c: float, steps: int) -> np.ndarray:
+    """Euler steps of 0.1."""
+    x = 1 + np.arange(size) / size
+    for _ in range(steps):
+        x = x + 0.1 * (a * np.roll(x, 1) - c * x + 0.1 * K @ x)
+    return x
+
+
+@pytest.mark.parametrize("size", [1, 4, 7])
+def test_a_size_is_an_argument_of_the_layer(size: int) -> None:
+    layer = sized()(N=size, steps=10, h=0.1, method="euler", dtype="float64", outputs=["x", "top"])
+    found = np.asarray(layer(np.zeros((2, 0))))
+    assert found.shape == (2, 10, size + 1)
+    now = layer.parameters()
+    assert now["a"].shape == (size,)
+    assert now["K"].shape == (size, size)
+    assert np.ptp(now["K"]) > 0 or size == 1
+    truth = stepped(size, now["a"], now["K"], now["c"], 10)
+    np.testing.assert_allclose(found[:, -1, :-1], [truth, truth], rtol=1e-12)
+    np.testing.assert_allclose(found[:, -1, -1], truth[-1], rtol=1e-12)
+
+
+def test_rows_start_where_they_are_told() -> None:
+    layer = sized()(steps=1, h=0.1, method="euler", dtype="float64")
+    start = np.arange(8.0).reshape(2, 4)
+    found = np.asarray(layer(start))[:, 0]
+    now = layer.parameters()
+    for x, y in zip(start, found, strict=True):
+        truth = x + 0.1 * (now["a"] * np.roll(x, 1) - now["c"] * x + 0.1 * now["K"] @ x)
+        np.testing.assert_allclose(y, truth, rtol=1e-13)
+
+
+def test_an_array_param_may_come_for_each_row() -> None:
+    layer = sized()(steps=5, h=0.1, method="euler", dtype="float64", return_sequences=False)
+    random = np.random.default_rng(0)
+    a, K = random.uniform(size=(3, 4)), random.normal(size=(3, 4, 4))
+    found = np.asarray(layer(np.zeros((3, 0)), params={"a": a, "K": K}))
+    for row in range(3):
+        np.testing.assert_allclose(found[row], stepped(4, a[row], K[row], 0.2, 5), rtol=1e-12)
+    assert [weight.name for weight in layer.trainable_weights] == ["c"]
+
+
+def test_bounds_hold_for_each_element_after_an_update() -> None:
+    layer = sized()(steps=5, h=0.1, method="euler", return_sequences=False, frozen=["c", "K"])
+    model = keras.Sequential([keras.Input((0,)), layer])
+    model.compile(optimizer=keras.optimizers.SGD(10.0), loss="mse")
+    model.fit(np.zeros((2, 0)), np.full((2, 4), 50.0), epochs=1, verbose=0)
+    a = layer.parameters()["a"]
+    assert a.shape == (4,)
+    assert np.all((a >= 0) & (a <= 1))
+    assert np.all(a == 1)
+
+
+def test_a_saved_layer_keeps_its_sizes_and_arrays(tmp_path: Path) -> None:
+    layer = sized()(N=6, steps=5, h=0.1, method="rk4", outputs=["half", "x"])
+    model = keras.Sequential([keras.Input((0,)), layer])
+    model.save(tmp_path / "sized.keras")
+    model.save_weights(tmp_path / "sized.weights.h5")
+    start = np.zeros((2, 0))
+    before = model.predict(start, verbose=0)
+    assert before.shape == (2, 5, 3 + 6)
+    again = keras.saving.load_model(tmp_path / "sized.keras")
+    np.testing.assert_array_equal(again.predict(start, verbose=0), before)
+    other = keras.Sequential([keras.Input((0,)), type(layer)(N=6, steps=5, h=0.1, method="rk4", outputs=["half", "x"])])
+    other.load_weights(tmp_path / "sized.weights.h5")
+    np.testing.assert_array_equal(other.predict(start, verbose=0), before)
+
+
+def test_params_and_elements_are_replaced_by_name() -> None:
+    a = [0.1, 0.2, 0.3, 0.4]
+    layer = sized()(steps=5, h=0.1, method="euler", dtype="float64", return_sequences=False, params={"a": a, "K": 0.3})
+    found = np.asarray(layer(np.zeros((1, 0))))[0]
+    np.testing.assert_allclose(found, stepped(4, np.array(a), np.full((4, 4), 0.3), 0.2, 5), rtol=1e-13)
+    changed = {"a[0]": 0.1, "a[1]": 0.2, "a[2]": 0.3, "a[3]": 0.4, "K": 0.3}
+    solution = odec.solve(sized(), to=0.5, step=0.1, method="euler", params=changed)
+    np.testing.assert_allclose(solution.values[-1, :4], found, rtol=1e-13)
+    assert solution.names == (*(f"x[{i}]" for i in range(4)), "top", "half[0]", "half[1]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"M": 3}, "M"), ({"N": 0}, "N"), ({"N": 2.5}, "N"), ({"sizes": {"n": 3}}, "n")],
+)
+def test_a_wrong_size_says_what_was_received(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=words):
+        sized()(steps=1, h=0.1, **arguments)
+
+
+def test_a_state_of_second_order_may_be_an_array() -> None:
+    text = "size N = 3\nconst w[N] = 1 + range(N)\nstate q[N] = 1\nstate q'[N] = 0\nq'' = -w^2*q\n"
+    solution = odec.solve(load_source(Source.from_text(text, "ring.ode")), to=1, step=0.001, every=0.5, method="rk4")
+    assert solution.names == ("q[0]", "q[1]", "q[2]", "q'[0]", "q'[1]", "q'[2]")
+    for i in range(3):
+        np.testing.assert_allclose(solution[f"q[{i}]"], np.cos((i + 1) * solution.times), rtol=0, atol=1e-10)

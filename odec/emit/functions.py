@@ -36,7 +36,14 @@ class Functions:
         self.outputs = outputs
         self.used: set[str] = set()
         self.during = "t, states, params, consts" + (", inputs" if model.inputs else "")
-        named: tuple[Named, ...] = (*model.states, *model.params, *model.consts, *model.sizes, *model.inputs, *model.intermediates)
+        named: tuple[Named, ...] = (
+            *model.states,
+            *model.params,
+            *model.consts,
+            *model.sizes,
+            *model.inputs,
+            *model.intermediates,
+        )
         self.identifiers = Identifiers([item.name for item in named] + list(model.data))
         self.symbols = {item.symbol: self.identifiers[item.name] for item in named} | {TIME: "t"}
         self.symbols |= {symbol(name, "data"): self.identifiers[name] for name in model.data}
@@ -74,7 +81,7 @@ class Functions:
         items = (*self.model.states, *self.model.params, *self.model.consts, *self.model.inputs)
         for item in items:
             if item.written_shape:
-                lines.append(f"            {quoted(item.name)}: ({', '.join(map(printer.text, item.written_shape))},),")
+                lines.append(f"            {quoted(item.name)}: ({', '.join(map(printer.whole, item.written_shape))},),")
         return [[*lines, "        }"]]
 
     def _initial(self) -> list[str]:

@@ -45,6 +45,10 @@ class LanguagePrinter(Printer):
             return self._plain_call(node.head, node.args), _ATOM
         return super()._text(node)
 
+    def whole(self, node: Expression) -> str:
+        """An index, as it is."""
+        return self.text(node)
+
     def _power(self, node: Expression) -> tuple[str, int]:
         base, exponent = node.args
         return f"{self._at_least(base, _ATOM)}^{self._at_least(exponent, _ATOM)}", _POWER

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
-from odec.model.expression import CONDITIONS, Expression, symbols
+from odec.model.expression import CONDITIONS, Expression, postorder, symbols
 
 WIDTH = 120
 
@@ -24,7 +24,7 @@ _SPELLINGS = {
 _LOGIC = {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
 RUNTIME_FUNCTIONS = frozenset(
     [_SPELLINGS.get(name, name) for name in (*FUNCTIONS, *INTERNAL_FUNCTIONS)]
-    + [*_LOGIC.values(), "power", "select", "matmul", "total", "mean", "roll", "stacked", "counted"]
+    + [*_LOGIC.values(), "power", "select", "matmul", "total", "mean", "roll", "stacked", "counted", "whole"]
 )
 # Names that a generated function uses for itself.
 _TAKEN = RUNTIME_FUNCTIONS | frozenset(
@@ -115,6 +115,12 @@ class Printer:
             case "index":
                 items = ", ".join(self._item(item) for item in node.args[1:])
                 return f"{self._at_least(node.args[0], _ATOM)}[{items}]", _ATOM
+            case "roll":
+                self.used.add("roll")
+                return f"roll({self.text(node.args[0])}, {self.whole(node.args[1])})", _ATOM
+            case "range":
+                self.used.add("counted")
+                return f"counted({self.whole(node.args[0])})", _ATOM
         if node.head in _LOGIC:
             return self._call(_LOGIC[node.head], node.args), _ATOM
         if node.head in CONDITIONS:
@@ -139,8 +145,15 @@ class Printer:
 
     def _item(self, node: Expression) -> str:
         if node.head == "slice":
-            return ":".join("" if end.head == "missing" else self.text(end) for end in node.args)
-        return self.text(node)
+            return ":".join("" if end.head == "missing" else self.whole(end) for end in node.args)
+        return self.whole(node)
+
+    def whole(self, node: Expression) -> str:
+        """A formula of sizes as an int: an index, a shift, the length of an axis."""
+        if all(_keeps_whole(part) for part in postorder([node])):
+            return self.text(node)
+        self.used.add("whole")
+        return f"whole({self.text(node)})"
 
     def _power(self, node: Expression) -> tuple[str, int]:
         base, exponent = node.args
@@ -153,6 +166,13 @@ class Printer:
     def _call(self, name: str, arguments: Iterable[Expression]) -> str:
         self.used.add(name)
         return f"{name}({', '.join(self.text(argument) for argument in arguments)})"
+
+
+def _keeps_whole(node: Expression) -> bool:
+    """Whether Python gives an int, where the arguments are."""
+    if node.head == "number":
+        return isinstance(node.value, int)
+    return node.role == "size" or node.head in ("add", "multiply", "negate")
 
 
 def _literal(node: Expression) -> tuple[str, int]:

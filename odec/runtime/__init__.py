@@ -1,6 +1,6 @@
 """What generated modules import."""
 
-from odec.runtime.arrays import counted, matmul, mean, roll, stacked, total
+from odec.runtime.arrays import counted, matmul, mean, roll, stacked, total, whole
 from odec.runtime.description import (
     Const,
     Defaults,
@@ -117,6 +117,7 @@ __all__ = [
     "tan",
     "tanh",
     "total",
+    "whole",
     "x_over_expm1",
     "x_over_expm1_slope",
 ]

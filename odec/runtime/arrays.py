@@ -64,6 +64,13 @@ def stacked(*items: Any) -> Any:
     return ops.stack([t + like for t in tensors])
 
 
+def whole(x: Any) -> int:
+    """A number made of sizes, as an index or a length. Raises ValueError where it is not whole."""
+    if x != int(x):
+        raise ValueError(f"an index or a length made of sizes must be a whole number. Received: {float(x):g}")
+    return int(x)
+
+
 def _rank(x: Any) -> int:
     """The number of axes of an array of the model; that of the batch is not counted."""
     return max(0, np.ndim(x) - 1) if is_known(x) else max(0, len(x.shape) - 1)

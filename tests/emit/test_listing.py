@@ -28,7 +28,7 @@ input u[M] hold
 input v
 state x[N] = 1, z = 2, z' = 0
 state X[N, M] = w[0]
-a = x[1:N]*2 + x[0] - 1
+a = x[floor(N/2):N]*2 + x[0] - 1
 q = X @ u
 f(p) = p/(1 + p)
 dx = W @ x + b*w*g + roll(x, -1) - if(x > 1 and (x < 2 or x > 3), x^2, 0) + mean(x) - sum(X[:, 0]) + q
