@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "odec"
 
 # What every part may use: text, places, errors, the table of the language's functions.
-BASE = {"diagnostics", "source", "functions", "distributions", "files"}
+BASE = {"diagnostics", "source", "functions", "distributions", "files", "methods"}
 
 # part → (parts of odec it may import beside BASE, foreign libraries it may import)
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
@@ -26,6 +26,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "functions": (set(), set()),
     "distributions": (set(), set()),
     "files": (set(), set()),
+    "methods": (set(), set()),
     "codes": (set(), set()),
     "syntax": (set(), {"lark"}),
     "model": ({"syntax"}, {"sympy"}),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +18,7 @@ from odec.cli.arguments import (
 )
 from odec.cli.layers import layer_class
 from odec.cli.printing import print_csv, print_json, warn
+from odec.methods import METHODS
 
 if TYPE_CHECKING:
     from odec.runtime.description import Description
@@ -28,26 +26,12 @@ if TYPE_CHECKING:
 
 
 class SolveCommand(click.Command):
-    """The command whose help page ends with the methods, read from their table only when the page is asked for."""
+    """The command whose help page ends with the methods."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list."""
         with formatter.section("Methods"):
-            formatter.write_dl([(name, method.description) for name, method in _methods().items()])
-
-
-def _methods() -> dict[str, Any]:
-    """The table of methods, from its file alone: importing its package would load Keras for a help page."""
-    found = importlib.util.find_spec("odec")
-    assert found is not None and found.submodule_search_locations is not None
-    path = Path(found.submodule_search_locations[0], "runtime", "methods.py")
-    spec = importlib.util.spec_from_file_location("odec.cli._methods", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    table: dict[str, Any] = module.METHODS
-    return table
+            formatter.write_dl(list(METHODS.items()))
 
 
 @click.command("solve", cls=SolveCommand)
@@ -91,8 +75,8 @@ def command(
         params = {**estimates.params, **params}
         run["method"] = run["method"] or estimates.method
         run["step"] = run["step"] or estimates.step
-    given = {name: value for name, value in run.items() if value is not None}
-    solution = solve(layer, params=params or None, init=init or None, inputs=inputs or None, **given)
+    given = {name: value for name, value in {**run, "inputs": inputs or None}.items() if value is not None}
+    solution = solve(layer, params=params or None, init=init or None, **given)
     warn(solution.warnings)
     _write(solution, layer.description, output, plot, as_json)
 

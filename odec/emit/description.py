@@ -6,7 +6,7 @@ import math
 
 from odec import __version__
 from odec.emit.python import one_line, quoted
-from odec.model.model import Jump, Model, Param
+from odec.model.model import Jump, Model, Param, State
 
 
 def description_lines(model: Model, name: str, outputs: list[tuple[str, str, str]]) -> list[str]:
@@ -23,7 +23,7 @@ def description_lines(model: Model, name: str, outputs: list[tuple[str, str, str
     if model.is_map:
         lines.append("        is_map=True,")
     shapes = {d.name: d.shape for d in model.intermediates}
-    lines += _rows("states", [_item("State", quoted(s.name), s.description, s.shape) for s in model.states])
+    lines += _rows("states", [_state(s) for s in model.states])
     lines += _rows("params", [_param(p) for p in model.params])
     lines += _rows("consts", [_item("Const", quoted(c.name), c.description, c.shape) for c in model.consts])
     lines += _rows("sizes", [_item("Size", f"{quoted(s.name)}, {s.value}", s.description) for s in model.sizes])
@@ -73,6 +73,11 @@ def defaults_text(model: Model) -> str:
     ]
     parts += [f"method={quoted(solve.method)}"] if solve.method else []
     return ", ".join(parts)
+
+
+def _state(state: State) -> str:
+    arguments = quoted(state.name) + (", has_start=False" if state.initial is None else "")
+    return _item("State", arguments, state.description, state.shape)
 
 
 def _param(param: Param) -> str:

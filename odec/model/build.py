@@ -12,13 +12,29 @@ from odec.model.jumps import jumps_of
 from odec.model.lower import Lowering
 from odec.model.model import Const, Definition, Equation, Input, Model, Noise, Observe, Param, Prior, Size, Solve, State
 from odec.model.names import Names, names_of
+from odec.methods import METHODS, unknown_method
 from odec.model.warnings import warnings_of
 from odec.source import Source
 from odec.syntax import tree
 
 # Keras's initializers that need no arguments.
 INITIALIZERS = tuple(
-    ["glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "truncated_normal", "variance_scaling", "zeros"]
+    [
+        "glorot_normal",
+        "glorot_uniform",
+        "he_normal",
+        "he_uniform",
+        "identity",
+        "lecun_normal",
+        "lecun_uniform",
+        "ones",
+        "orthogonal",
+        "random_normal",
+        "random_uniform",
+        "truncated_normal",
+        "variance_scaling",
+        "zeros",
+    ]
 )
 
 
@@ -358,6 +374,8 @@ class _Builder:
                     "E0409", f"`{word}` must be positive", part, "time runs backwards when `to` lies before `from`"
                 )
         method = None if statement.method is None else statement.method.name
+        if statement.method is not None and statement.method.name not in METHODS:
+            self.lowering.errors.append(unknown_method(statement.method.name, statement.method.span, self.source))
         return Solve(start, stop, step, every, method)
 
     def _solve_number(self, node: tree.Node) -> float:

@@ -19,11 +19,13 @@ def element_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class State:
-    """A state in the order of the model file; `shape` is () for a number, else an array's shape."""
+    """A state in the order of the model file; `shape` is () for a number, else an array's shape. `has_start` is False
+    where the model gives no initial value."""
 
     name: str
     description: str = ""
     shape: tuple[int, ...] = ()
+    has_start: bool = True
 
 
 @dataclass(frozen=True)

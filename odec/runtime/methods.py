@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from odec.diagnostics import OdecError, nearest
+from odec import methods as names
+from odec.diagnostics import OdecError
 
 # What the numbers of a tableau may miss an order condition by: they are quotients of integers, rounded once.
 ROUNDING = 1e-13
@@ -31,7 +32,6 @@ class Tableau:
     b: tuple[float, ...]
     c: tuple[float, ...]
     source: str
-    description: str
 
     def __post_init__(self) -> None:
         assert len(self.b) == len(self.c) == len(self.a) + 1, self.name
@@ -87,7 +87,6 @@ METHODS: dict[str, Tableau] = {
             b=(1,),
             c=(0,),
             source="L. Euler, Institutiones calculi integralis, 1768",
-            description="order 1, one evaluation a step: the article's recurrence x + h f(x)",
         ),
         Tableau(
             name="midpoint",
@@ -96,7 +95,6 @@ METHODS: dict[str, Tableau] = {
             b=(0, 1),
             c=(0, 1 / 2),
             source="C. Runge, 1895: the slope at the middle of the step",
-            description="order 2, two evaluations a step",
         ),
         Tableau(
             name="heun",
@@ -105,7 +103,6 @@ METHODS: dict[str, Tableau] = {
             b=(1 / 2, 1 / 2),
             c=(0, 1),
             source="K. Heun, 1900: the mean of the slopes at both ends (explicit trapezoidal rule)",
-            description="order 2, two evaluations a step",
         ),
         Tableau(
             name="ralston",
@@ -114,7 +111,6 @@ METHODS: dict[str, Tableau] = {
             b=(1 / 4, 3 / 4),
             c=(0, 2 / 3),
             source="A. Ralston, 1962: the two-stage method with the smallest bound on the error",
-            description="order 2, two evaluations a step, smallest error bound of its kind",
         ),
         Tableau(
             name="rk4",
@@ -123,7 +119,6 @@ METHODS: dict[str, Tableau] = {
             b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
             c=(0, 1 / 2, 1 / 2, 1),
             source="W. Kutta, 1901: the classical method",
-            description="order 4, four evaluations a step: the classical Runge-Kutta method",
         ),
         Tableau(
             name="dopri5",
@@ -138,10 +133,11 @@ METHODS: dict[str, Tableau] = {
             b=(35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
             c=(0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1),
             source="J. R. Dormand and P. J. Prince, 1980: the six stages and order-5 weights of RK5(4)7M",
-            description="order 5, six evaluations a step",
         ),
     )
 }
+
+assert tuple(METHODS) == tuple(names.METHODS)
 
 DEFAULT_METHOD = "dopri5"
 
@@ -150,8 +146,7 @@ def tableau(name: str) -> Tableau:
     """The method of that name; E0408 with the nearest name where there is none."""
     if name in METHODS:
         return METHODS[name]
-    cure = nearest(str(name), METHODS) or f"choose one of {', '.join(METHODS)}"
-    raise OdecError.of("E0408", f"there is no method `{name}`", cure)
+    raise OdecError([names.unknown_method(str(name))])
 
 
 def step(method: Tableau, rhs: Callable[[Any, Any], Any], time: Callable[[float], Any], h: Any, x: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,8 @@ def number(what: str, value: Any, code: str) -> float:
 def check_initial(model: type[Model], init: Mapping[str, float]) -> None:
     """E0606 when a state has no start value: neither its own nor one given."""
     given = set(model.description.expanded(init))
-    missing = [element for element in _without_start(model) if element not in given]
+    without = model.description.expanded(state.name for state in model.description.states if not state.has_start)
+    missing = [element for element in without if element not in given]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         raise OdecError.of(
@@ -116,14 +116,3 @@ def check_initial(model: type[Model], init: Mapping[str, float]) -> None:
             f"{names} {'has' if len(missing) == 1 else 'have'} no initial value",
             f"give one: `--init {missing[0]}=1`, or `state {missing[0]} = 1` in the model",
         )
-
-
-@lru_cache(maxsize=64)
-def _without_start(model: type[Model]) -> tuple[str, ...]:
-    """The elements of the states that have no start value of their own, whatever the params are."""
-    description = model.description
-    params = tuple(np.ones((*param.shape, 1)) if param.shape else 1.0 for param in description.params)
-    found = model.constants({})
-    consts = tuple(found[item.name] for item in (*description.consts, *description.sizes))
-    pairs = zip(description.states, model.initial(params, consts), strict=True)
-    return description.expanded(state.name for state, value in pairs if value is None)

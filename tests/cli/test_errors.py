@@ -209,12 +209,12 @@ def test_each_command_has_a_help_page(odec: Any, command: str) -> None:
 
 
 def test_the_help_page_of_solve_lists_the_methods(odec_process: Callable[..., Any]) -> None:
-    from odec.runtime.methods import METHODS
+    from odec.methods import METHODS
 
     page = odec_process("solve", "--help").out
     for name, method in METHODS.items():
         assert f"  {name} " in page
-        assert method.description.split()[0] in page
+        assert method.split()[0] in page
 
 
 def test_what_is_said_while_loading_is_kept_back_and_shown_where_loading_fails(

@@ -29,9 +29,9 @@ class Definitions(Layer):
         states=(
             State("q"),
             State("q'"),
-            State("z"),
-            State("w"),
-            State("o"),
+            State("z", has_start=False),
+            State("w", has_start=False),
+            State("o", has_start=False),
         ),
         params=(
             Param("q0", 1.2),

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from dataclasses import replace
+
 from odec.runtime import Defaults, Description, Layer, Param, State, register, require, sqrt
 
 require(1)
@@ -198,7 +200,10 @@ class Epidemic(Small):
 class Nameless(Small):
     """A state without a start, and params whose names other things bear."""
 
-    description = describe("Nameless", ["x"], [Param("lambda", 1.0), Param("ω", 2.0, 0.0, 3.0), Param("weights", 0.5)])
+    description = replace(
+        describe("Nameless", ["x"], [Param("lambda", 1.0), Param("ω", 2.0, 0.0, 3.0), Param("weights", 0.5)]),
+        states=(State("x", has_start=False),),
+    )
 
     @staticmethod
     def initial(p, c):
