@@ -5,7 +5,7 @@
 Compared with what cannot be avoided (`import sympy`, the bare interpreter), in turns, each in a fresh process with a
 warm file cache. The growing models are chains: a chain of states, whose equation n reads state n-1 (a Jacobian of two
 entries a row), and a chain of intermediates, where each line builds on the one before and the last is the only equation
-(the deepest formula that a text of that length can make).
+(the deepest formula that a text of that length can make). Lorenz 96 is one equation of a vector of any length.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ SIZES = (10, 100, 1_000, 10_000)
 ODEC = [sys.executable, "-m", "odec"]
 # The bars: compile against `import sympy`, seconds of `--help` above the bare interpreter, seconds for 1,000 equations.
 COMPILE_RATIO, HELP_SECONDS, THOUSAND_SECONDS = 2.5, 0.3, 10.0
+# A vector equation of any length, against the two-species model.
+ARRAY_RATIO, LENGTHS = 1.5, (40, 10_000)
 # Growth no worse than linear, with room for the noise of a machine.
 LINEAR = 1.1
 GROWTH_BAR = "linear"
@@ -53,6 +55,7 @@ def starts(folder: Path, rounds: int) -> str:
         "odec --help": [*ODEC, "--help"],
         "odec check (competition)": [*ODEC, "check", example],
         "odec compile (competition)": [*ODEC, "compile", example, "-o", str(folder / "competition.py")],
+        **{name: [*ODEC, "compile", str(path)] for name, path in lorenz96(folder).items()},
     }
     runs = alternated(commands, rounds)
     bare, sympy, asked, compiled = (
@@ -67,10 +70,26 @@ def starts(folder: Path, rounds: int) -> str:
             f"{times(compiled / sympy)} import sympy", compiled < COMPILE_RATIO * sympy, f"< {COMPILE_RATIO:g}×"
         ),
     }
+    for name, path in lorenz96(folder).items():
+        ratio = runs[name].seconds.median / compiled
+        length = len(path.with_suffix(".py").read_text(encoding="utf-8").splitlines())
+        measured = f"{length} lines, {times(ratio)} competition"
+        bars[name] = _bar(measured, ratio < ARRAY_RATIO, f"< {ARRAY_RATIO:g}×")
     rows = [[name, str(one.seconds), one.megabytes, bars.get(name, "")] for name, one in runs.items()]
     return f"Whole processes, median (min–max) of {rounds}:\n\n" + table(
         ["command", "seconds", "peak memory", "bar"], rows
     )
+
+
+def lorenz96(folder: Path) -> dict[str, Path]:
+    """The example's file with each length of its vector."""
+    text = (ROOT / "examples" / "lorenz96" / "model.ode").read_text(encoding="utf-8")
+    found = {}
+    for length in LENGTHS:
+        path = folder / f"lorenz96_{length}.ode"
+        path.write_text(text.replace("size N = 40", f"size N = {length}"), encoding="utf-8")
+        found[f"odec compile (Lorenz 96, N = {length:,})"] = path
+    return found
 
 
 def growth(folder: Path, sizes: tuple[int, ...]) -> str:
