@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import keras
+import numpy as np
 from keras import ops
 
 from odec.runtime import loops
 from odec.runtime.equations import Equations, Variations
 from odec.runtime.jumps import base, jumped, moved_root, values
 from odec.runtime.layout import spread
-from odec.runtime.roots import first_rises, following, polished
+from odec.runtime.roots import EDGE, first_rises, following, polished
 from odec.runtime.signals import driven, inside
 from odec.runtime.working import working_in
 
@@ -37,10 +39,10 @@ Advanced = Callable[..., Tensor]
 MOST_IN_STEP = 64
 # Two roots closer than this part of a step are one moment.
 TIED = 1e-10
-# A number this close to 0, relative to its size along the step, is at its edge.
-EDGE = 1e-9
 # How far ahead (of a step) the slopes are followed, to see where a condition at its edge is going.
 PROBE = 2.0**-10
+# A state's rounding error, relative to it, is taken for this many units in the last place.
+ROUNDING = 16
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,12 @@ class Watch:
         def look(s: Tensor) -> tuple[Tensor, Tensor]:
             return self._conditions(Place(moment, begin + span * s), cubic(s), theta)
 
-        found, ready, size, g = first_rises(look, armed, begin)
+        blur, ahead = self._edges(Place(moment, begin), x, slope / span, theta)
+        found, ready, edge, g = first_rises(look, armed, blur)
         first = ops.min(found, axis=0)
         hit = first <= 1
         # At its edge, about to turn false, and true again before the first place that was looked at.
-        ahead, _ = self._conditions(Place(moment, begin), x + PROBE * slope, theta)
-        stuck = ops.logical_not(ops.logical_or(ops.logical_or(ready, ahead), ops.abs(g) > EDGE * size))
+        stuck = ops.logical_and(ops.abs(g) <= edge, ops.logical_not(ops.logical_or(ready, ahead)))
 
         def fire() -> tuple[Tensor, ...]:
             number = self._number(moment, theta, begin, z, found)
@@ -141,7 +143,7 @@ class Watch:
             land = self.advanced(moment, z, theta, begin, span * part)
             at = Place(moment, begin + span * part)
             fired = ops.logical_and(hit, found <= first + TIED)
-            new = self._fired(at, theta, land, armed, fired, moved, first <= 0, size)
+            new = self._fired(at, theta, land, armed, fired, moved, first <= 0, edge)
             return self._counted(hit, fired, at, (ready, stalled, count, moved), *new)
 
         def go_on() -> tuple[Tensor, ...]:
@@ -161,7 +163,7 @@ class Watch:
         fired = ops.logical_and(armed, holds)
         hit = ops.any(fired, axis=0)
         ready = ops.logical_or(armed, ops.logical_not(holds))
-        new = self._fired(place, theta, z, armed, fired, moved, hit, ops.abs(g))
+        new = self._fired(place, theta, z, armed, fired, moved, hit, EDGE * ops.abs(g))
         at = Place(place.moment, place.fraction)
         _, *rest = self._counted(hit, fired, at, (ready, stalled, count, moved), *new)
         return ops.where(hit, begin, 1.0), *rest
@@ -175,11 +177,11 @@ class Watch:
         fired: Tensor,
         moved: Tensor,
         at_once: Tensor,
-        size: Tensor,
+        edge: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The state behind the jumps `fired` (W, batch) in the order of the text; what may fire next; τ_p."""
         equations, time = place.of(self.equations), place.time
-        held, _ = self._conditions(place, values(z), theta)
+        held, before = self._conditions(place, values(z), theta)
         for w, j in enumerate(self.places):
             own = None
             if isinstance(equations, Variations):
@@ -188,8 +190,8 @@ class Watch:
                 moved = ops.where(fired[w], own, moved)
             z = ops.where(fired[w], jumped(equations, j, time, z, theta, own), z)
         holds, g = self._conditions(place, values(z), theta)
-        left = ops.logical_and(ops.logical_not(holds), ops.abs(g) > EDGE * size)
-        seen_false = ops.logical_not(ops.logical_and(held, holds))
+        left = ops.logical_and(ops.logical_not(holds), ops.abs(g) > edge)
+        seen_false = ops.logical_or(left, ops.logical_and(ops.logical_not(held), ops.abs(before) > edge))
         return z, ops.where(fired, left, ops.logical_or(armed, seen_false)), moved
 
     def _counted(
@@ -220,6 +222,16 @@ class Watch:
         return ops.where(over, 1.0, begin), ops.where(over, ops.full_like(z, float("nan")), z), flags
 
     # What the search needs.
+
+    def _edges(self, place: Place, x: Tensor, slope: Tensor, theta: Any) -> tuple[Tensor, Tensor]:
+        """How far the numbers at `place` are blurred: by rounding of the states, and EDGE of what a whole step changes;
+        and whether each condition holds a little ahead. `slope` is the change of x in a whole step."""
+        tiny = ROUNDING * float(np.finfo(keras.backend.standardize_dtype(x.dtype)).eps)
+        _, g = self._conditions(place, x, theta)
+        _, rounded = self._conditions(place, x * (1 + tiny), theta)
+        ahead, later = self._conditions(Place(place.moment, place.fraction + PROBE), x + PROBE * slope, theta)
+        blur = ops.abs(rounded - g) + EDGE / PROBE * ops.abs(later - g)
+        return ops.where(ops.isfinite(blur), blur, 0.0), ahead
 
     def _dense(
         self, moment: loops.Moment, theta: Any, begin: Tensor, x0: Tensor, x1: Tensor

@@ -81,7 +81,7 @@ class Motion:
                     rows = known_jump(equations, j, kind, numbers[i, j], fired[i, j], moment.time(0.0), rows, theta)
             if self.watch is None:
                 return rows
-            return self.watch.settled(moment, ops.concatenate([rows, x[len(rows) :]], axis=0), theta)
+            return self.watch.settled(moment, ops.concatenate([rows, x[self.watch.size :]], axis=0), theta)
 
         def finish(i: Tensor, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
             return loops.either(ops.any(fired[i]), lambda: jumped(i, moment, x, theta), lambda: x)

@@ -20,6 +20,8 @@ Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 # Where a step is looked at: closely near its start, for a condition that just caused a jump may be false for a short while.
 SAMPLES = (0.0, *(2.0**-k for k in (26, 18, 12, 8, 6)), *(k / 16 for k in range(1, 17)))
 NOWHERE = 2.0
+# A number this close to 0, relative to its size along the step, is at its edge.
+EDGE = 1e-9
 BISECTIONS = 44
 # Of the interval around a maximum 0.618^32 is left.
 GOLDEN_SECTIONS = 32
@@ -27,26 +29,27 @@ GOLDEN = (np.sqrt(5.0) - 1) / 2
 SECANTS = 5
 
 
-def first_rises(look: Look, armed: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def first_rises(look: Look, armed: Tensor, blur: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """For each condition (W, batch): where it first turns true, `NOWHERE` if it does not; whether it was false anywhere
-    (or `armed`: false before); the size of its number along the way; and its number at the start.
+    (or `armed`: false before); how near 0 its number is at its edge; and its number at the start.
 
-    A condition that is not armed has to be seen false behind the start before it can turn true.
+    A condition that is not armed has to be seen false behind the start, and farther from its edge than rounding takes
+    it (`blur`, to which EDGE of its size along the way is added), before it can turn true.
     """
-    s = ops.broadcast_to(ops.convert_to_tensor(SAMPLES, dtype=like.dtype)[:, None], (len(SAMPLES), ops.shape(like)[0]))
+    batch = ops.shape(blur)[1]
+    s = ops.broadcast_to(ops.convert_to_tensor(SAMPLES, dtype=blur.dtype)[:, None], (len(SAMPLES), batch))
     holds, g = look(s)
-    false = ops.cast(ops.logical_not(holds), "int32")
-    # At the very start rounding decides on which side of its edge a condition is that has just caused a jump.
-    false = ops.concatenate([ops.zeros_like(false[:, :1]), false[:, 1:]], axis=1)
+    edge = ops.stop_gradient(blur + EDGE * ops.max(ops.where(ops.isfinite(g), ops.abs(g), 0.0), axis=1))
+    false = ops.cast(ops.logical_and(ops.logical_not(holds), ops.abs(g) > edge[:, None]), "int32")
     before = ops.cumsum(false, axis=1) - false
-    rises = ops.logical_and(ops.logical_or(armed[:, None], before > 0), holds)
-    places = ops.minimum(ops.where(rises, s, NOWHERE), _windows(look, s, g, holds))
+    may = ops.logical_or(armed[:, None], before > 0)
+    places = ops.minimum(ops.where(holds, s, NOWHERE), _windows(look, s, g, holds))
+    places = ops.where(may, places, NOWHERE)
     high = ops.min(places, axis=1)
     low = ops.max(ops.where(s[None] < high[:, None], s[None], 0.0), axis=1)
     found = loops.either(ops.any(high <= 1), lambda: _bisected(look, ops.minimum(low, high), high), lambda: high)
     ready = ops.logical_or(armed, ops.any(false > 0, axis=1))
-    size = ops.max(ops.where(ops.isfinite(g), ops.abs(g), 0.0), axis=1)
-    return ops.stop_gradient(found), ready, ops.stop_gradient(size), g[:, 0]
+    return ops.stop_gradient(found), ready, edge, g[:, 0]
 
 
 def _windows(look: Look, s: Tensor, g: Tensor, holds: Tensor) -> Tensor:
