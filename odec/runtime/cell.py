@@ -11,6 +11,7 @@ from keras import ops
 
 from odec.runtime import loops
 from odec.runtime.equations import Equations, Slots
+from odec.runtime.jumps import base
 from odec.runtime.layout import Layout
 from odec.runtime.motion import Motion, outputs
 
@@ -38,9 +39,7 @@ class Cell(keras.layers.Layer):
         description = layer.description
         timed = [jump.text for jump in description.jumps if jump.kind != "when"]
         if timed:
-            raise ValueError(
-                f"a cell steps from row to row and meets no time between: `{timed[0]}` needs the layer {description.name}"
-            )
+            raise ValueError(f"a cell meets no time between its rows: `{timed[0]}` needs the layer {description.name}")
         self.h = 1.0 if description.is_map else float(layer.schedule.steps[0])
         self.start = float(layer.schedule.start) if layer.schedule is not None else description.defaults.start
         self.counts = uses_time(layer._model)
@@ -86,7 +85,7 @@ class Cell(keras.layers.Layer):
         if not self.layer.built:
             self.build((None, self._inputs))
         motion, theta = self._motion(), self._theta(batch)
-        names = motion.equations.states
+        names = base(motion.equations).states
         given = dict(zip(names, ops.unstack(ops.cast(x0, dtype), axis=1), strict=True)) if x0.shape[1] else {}
         rows = motion.equations.initial(theta, given, ops.zeros((batch,), dtype))
         states = [ops.transpose(rows)]
@@ -132,12 +131,13 @@ class Cell(keras.layers.Layer):
 
     def _columns(self, motion: Motion, moment: loops.Moment, x: Tensor, theta: Any, held: Tensor | None) -> Tensor:
         names = self.layer.columns
-        if set(names) <= set(motion.equations.states):
-            return ops.transpose(ops.take(x, [motion.equations.states.index(name) for name in names], axis=0))
+        states = base(motion.equations).states
+        if set(names) <= set(states):
+            return ops.transpose(ops.take(x, [states.index(name) for name in names], axis=0))
         time = ops.broadcast_to(moment.time(1.0), ops.shape(x[0]))
         # One time for each row of the batch: the rows are the times, of a batch of one.
-        states, inputs = ops.transpose(x)[..., None], None if held is None else ops.transpose(held)[..., None]
-        return outputs(motion, time, states, theta, names, inputs)[..., 0]
+        inputs = None if held is None else ops.transpose(held)[..., None]
+        return outputs(motion, time, ops.transpose(x)[..., None], theta, names, inputs)[..., 0]
 
 
 def uses_time(model: Any) -> bool:

@@ -201,7 +201,7 @@ def _split(schedule: Schedule, ends: np.ndarray, merged: np.ndarray) -> tuple[np
 
 def _side_by_side(rows: list[Course], size: int, end: float) -> Course:
     """Rows of different times as one: each interval takes as many steps as the row that needs most; a row with fewer
-    intervals waits at the end of the run. `size` is the most that such rows can have, so that programs are found again."""
+    intervals waits at the end. `size` is the most that such rows can have, so that programs are found again."""
     counts = np.zeros((size, len(rows)), dtype=np.int32)
     starts, lengths = np.full((size, len(rows)), end), np.zeros((size, len(rows)))
     jumps = rows[0].fired.shape[1]

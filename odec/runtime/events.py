@@ -1,12 +1,13 @@
 """`when`: a jump in the moment in which a condition turns from false to true, for each row by itself.
 
-A step of the method is taken, and the conditions are looked at along its dense output (C. Hermite's cubic from the states
-and slopes at both ends). Where one turns true the moment is found on the cubic by bisection, then on the method itself by
-secants: the state at the event is the method's own step to there. Then the jump, then the rest of the step, in the same way.
+A step of the method is taken, and the conditions are looked at along its dense output (C. Hermite's cubic from the
+states and slopes at both ends). Where one turns true the moment is found on the cubic by bisection, then on the method
+itself by secants: the state at the event is the method's own step to there. Then the jump, then the rest of the step,
+in the same way.
 
-A condition that is true only between two places that are looked at (1/16 of a step apart) is found where its number has a
-maximum that its slopes let expect; a dip that nothing before and behind it announces is missed. A jump whose condition
-still holds behind it does not fire again until the condition was false.
+A condition that is true only between two places that are looked at (1/16 of a step apart) is found where its number has
+a maximum that its slopes let expect; a dip that nothing before and behind it announces is missed. A jump whose
+condition still holds behind it does not fire again until the condition was false.
 
 The packed state has further rows: for each `when`, 1 where its condition was false when last looked at; then, for a row
 in which jumps follow each other without end, the number of the jump (from 1), and its time. Such a row goes on as NaN.
@@ -263,7 +264,7 @@ class Watch:
         return number
 
     def _conditions(self, place: Place, x: Tensor, theta: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Whether each condition holds and its number, (W, batch) for x (D, batch), (W, K, batch) for x (D, K, batch)."""
+        """Whether each condition holds, and its number: (W, batch) for x (D, batch), (W, K, batch) for (D, K, batch)"""
         lanes = len(x.shape) == 3
         time, flat = place.time, x
         if lanes:

@@ -2,7 +2,9 @@
 
 Behind a jump x⁺ = J(t, x⁻, p) at the time τ(p), the sensitivities are (e.g. P. I. Barton, C. K. Lee, 2002)
 
-    S⁺ = J_x (S⁻ + f⁻ τ_p) + J_p + J_t τ_p − f⁺ τ_p,        τ_p = −(g_x S⁻ + g_p) / (g_x f⁻ + g_t)  where g(t, x, p) = 0 says when.
+    S⁺ = J_x (S⁻ + f⁻ τ_p) + J_p + J_t τ_p − f⁺ τ_p,
+
+and where a root g(t, x, p) = 0 says when, τ_p = −(g_x S⁻ + g_p) / (g_x f⁻ + g_t).
 """
 
 from __future__ import annotations

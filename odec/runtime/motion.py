@@ -92,18 +92,14 @@ class Motion:
         self,
         x0: Tensor,
         theta: Sequence[Tensor],
-        starts: Tensor,
-        steps: Tensor,
-        counts: Tensor,
-        order: Tensor,
-        fired: Tensor,
-        numbers: Tensor,
+        course: Sequence[Tensor],
         series: Sequence[Tensor],
         *,
         single: bool,
     ) -> tuple[Tensor, Tensor]:
-        """The states (T, D, …, batch) at the places `order` of a course, all as tensors; for each row the `when` that
-        never ends (0: none) and its time, (2, batch)."""
+        """The states (T, D, …, batch) at the asked places of a course (its starts, steps, counts, order, fired and
+        numbers as tensors); for each row the `when` that never ends (0: none) and its time, (2, batch)."""
+        starts, steps, counts, order, fired, numbers = course
         begin = loops.Moment(starts[0], steps[0] * 0, counts[0], counts[0], x0.dtype, tuple(part[0] for part in series))
         x0 = self.started(x0, begin, theta)
         known = any(jump.kind != "when" for jump in self.description.jumps)

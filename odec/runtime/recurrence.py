@@ -73,7 +73,9 @@ class Recurrence:
         equations, schedule = self.equations, self.schedule
         assert schedule is not None
         description = equations.model.description
-        signal, ends, read = None, [], None
+        signal: Signal | None = None
+        ends: list[Tensor] = []
+        read = None
         if series is not None:
             signal = Signal(series_times(description, schedule, series.shape[0], self.knots), series)
         knots = None if signal is None else signal.knots
@@ -83,8 +85,8 @@ class Recurrence:
             ends = list(along_course(signal, laid, linear))
             read = at_times(signal, laid.times, linear)
         parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.fired, laid.numbers)
-        course = (ops.convert_to_tensor(part) for part in parts)
-        states, _ = Motion(equations, self.method).run(x0, theta, *course, series=ends, single=laid.single)
+        course = tuple(ops.convert_to_tensor(part) for part in parts)
+        states, _ = Motion(equations, self.method).run(x0, theta, course, ends, single=laid.single)
         return self._read(ops.convert_to_tensor(laid.times, dtype=x0.dtype), states, theta, read)
 
     def _row_by_row(self, x0: Tensor, theta: Sequence[Tensor], series: Tensor) -> Tensor:

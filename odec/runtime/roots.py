@@ -1,7 +1,7 @@
 """Where along a step conditions turn true: samples, narrow windows between them, bisection.
 
-A place is a fraction s of the way, 0 … 1; 2 (`NOWHERE`) stands for none. `look(s)` with s (K, batch) gives for each of W
-conditions whether it holds and its number, positive where it holds: two arrays (W, K, batch).
+A place is a fraction s of the way, 0 … 1; 2 (`NOWHERE`) stands for none. `look(s)` with s (K, batch) gives for each of
+W conditions whether it holds and its number, positive where it holds: two arrays (W, K, batch).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from odec.runtime import loops
 Tensor = Any
 Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 
-# Where a step is looked at: closely near its start, for a condition that just caused a jump may be false for a short while.
+# Where a step is looked at: closely near its start, for a condition that just caused a jump may be false only briefly.
 SAMPLES = (0.0, *(2.0**-k for k in (26, 18, 12, 8, 6)), *(k / 16 for k in range(1, 17)))
 NOWHERE = 2.0
 # A number this close to 0, relative to its size along the step, is at its edge.

@@ -47,7 +47,7 @@ def check_inputs(description: Description, given: Any) -> None:
 
 
 def interpolated(description: Description) -> np.ndarray:
-    """(I,): 1 for an element that runs along a line between its knots, 0 for one that is held. In a map all are held."""
+    """(I,): 1 for an element that runs along a line between its knots, 0 for one that is held (in a map: all)."""
     flags = [
         float(u.interpolation == "linear" and not description.is_map)
         for u in description.inputs
@@ -60,7 +60,7 @@ def along_course(signal: Signal, course: Course, linear: np.ndarray) -> tuple[An
     """The signal at the start and at the end of each interval, from inside it: two arrays (M, I, batch or 1)."""
     ends = course.starts + course.steps * (course.counts[:, None] if course.by_row else course.counts)
     k = _segment(signal.knots, (course.starts + ends) / 2)
-    return tuple(_values(signal, k, time, linear) for time in (course.starts, ends))  # type: ignore[return-value]
+    return tuple(_values(signal, k, time, linear) for time in (course.starts, ends))
 
 
 def at_times(signal: Signal, times: np.ndarray, linear: np.ndarray, before: bool = False) -> Any:

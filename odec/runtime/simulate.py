@@ -212,7 +212,7 @@ class Program:
         motion, theta = Motion(self.equations, self.method), (ops.zeros((0,), dtype=self.dtype), rows)
         course = tuple(ops.convert_to_tensor(part) for part in (starts, steps, counts, order, fired, numbers))
         x0 = self._start(rows, given, theta)
-        read, last = motion.run(x0, theta, *course, signals[:2], single=single)
+        read, last = motion.run(x0, theta, course, signals[:2], single=single)
         read_inputs = signals[2] if signals else None
         values = outputs(motion, ops.cast(times, self.dtype), read, theta, self.columns, read_inputs)
         return values, last
@@ -313,8 +313,9 @@ def _signals(program: Program, inputs: Signal, laid: Course, before: bool) -> tu
 @lru_cache(maxsize=64)
 def _compiled_course(program: Program, single: bool, by_row: bool) -> Callable[..., Any]:
     description = program.model.description
-    jumps, own = len(description.jumps), [None, None] if by_row else [None]
-    shapes = [own, own, [None], own, [None], [None, jumps, None], [None, jumps, None]]
+    jumps = len(description.jumps)
+    own: list[int | None] = [None, None] if by_row else [None]
+    shapes: list[list[int | None]] = [own, own, [None], own, [None], [None, jumps, None], [None, jumps, None]]
     dtypes = ["float64", "float64", "int32", "int32", "float64", "bool", "int32"]
     shapes += [[program.height, None], [len(program.given), None]]
     if description.inputs:
@@ -401,7 +402,9 @@ def _nested(array: np.ndarray) -> Any:
 def _replaced(model: type[Model], consts: Numbers, count: int) -> dict[str, np.ndarray]:
     """The replaced consts and all that depend on them, as rows."""
     given = {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)) for name, value in consts.items()}
-    found = model.constants(dict(given))
+    # A const that has no value now makes a run that is not finite, which is said with its place.
+    with np.errstate(all="ignore"):
+        found = model.constants(dict(given))
     own = model.constants({})
     changed = {}
     for const in model.description.consts:

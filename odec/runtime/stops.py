@@ -21,14 +21,15 @@ Times = tuple[tuple[tuple[float | None, ...], ...], ...]
 def numeric_times(model: type[Model], numbers: Mapping[str, Any], names: Sequence[str], rows: np.ndarray) -> Times:
     """`jump_times` for rows of params and consts (the elements of `names`, batch), one entry where all rows agree."""
     description = model.description
-    shapes = {item.name: item.shape for item in (*description.params, *description.consts)}
+    items: tuple[Any, ...] = (*description.params, *description.consts)
+    shapes = {item.name: item.shape for item in items}
     values: dict[str, Any] = {name: np.asarray(v) if isinstance(v, tuple) else v for name, v in numbers.items()}
     place = 0
     for name in names:
         size = math.prod(shapes[name])
         values[name] = rows[place : place + size].reshape(*shapes[name], -1)
         place += size
-    consts = (*description.consts, *description.sizes)
+    consts: tuple[Any, ...] = (*description.consts, *description.sizes)
     found = model.jump_times(  # type: ignore[attr-defined]
         tuple(values[item.name] for item in description.params), tuple(values[item.name] for item in consts)
     )
@@ -94,17 +95,14 @@ def timed_by(model: type[Model]) -> tuple[str, ...]:
     if not hasattr(model, "jump_times_p"):
         return _by_difference(model)
     ones = tuple(np.ones((*param.shape, 1)) if param.shape else 1.0 for param in description.params)
-    found = model.constants({})
-    tables = model.jump_times_p(ones, tuple(found[c.name] for c in (*description.consts, *description.sizes)))
+    tables = model.jump_times_p(ones, _own_consts(model))
     named = {name for jump in tables for table in jump for name in table}
     return tuple(param.name for param in description.params if param.name in named)
 
 
 def _by_difference(model: type[Model]) -> tuple[str, ...]:
     """The params whose value changes what `jump_times` gives, as far as two values tell."""
-    description = model.description
-    found = model.constants({})
-    consts = tuple(found[c.name] for c in (*description.consts, *description.sizes))
+    description, consts = model.description, _own_consts(model)
 
     def times(other: str) -> Any:
         scale = {param.name: 1.7 if param.name == other else 1.0 for param in description.params}
@@ -112,6 +110,12 @@ def _by_difference(model: type[Model]) -> tuple[str, ...]:
         return repr(model.jump_times(tuple(values), consts))  # type: ignore[attr-defined]
 
     return tuple(param.name for param in description.params if times(param.name) != times(""))
+
+
+def _own_consts(model: type[Model]) -> tuple[Any, ...]:
+    items: tuple[Any, ...] = (*model.description.consts, *model.description.sizes)
+    found = model.constants({})
+    return tuple(found[item.name] for item in items)
 
 
 def check_fixed(model: type[Model], known: Collection[str] = ()) -> None:

@@ -175,5 +175,5 @@ def test_an_input_may_be_a_column_of_the_data():
     x = odec.solve(layer, times=times, inputs={"u": (times, u)}, params={"k": 0.7})["x"]
     found = odec.fit(layer, {"t": times, "x": x, "u": u}, output=None)
     assert found.estimates["k"] == pytest.approx(0.7, rel=1e-5)
-    with pytest.raises(OdecError, match="E0503.*column `u`: the value is missing"):
+    with pytest.raises(OdecError, match=r"E0503.*column `u`: the value is missing"):
         odec.fit(layer, {"t": times, "x": x, "u": [None, *u[1:]]}, output=None)

@@ -157,12 +157,12 @@ def test_a_layer_does_not_train_the_time_of_a_jump():
 
 
 def test_a_jump_has_no_way_back():
-    with pytest.raises(OdecError, match="E0606.*a jump cannot be undone"):
+    with pytest.raises(OdecError, match=r"E0606.*a jump cannot be undone"):
         odec.solve(model(LAG), start=5, to=0, step=0.1)
 
 
 def test_a_period_is_positive():
-    with pytest.raises(OdecError, match="E0606.*`every p from from1: .*` has the period 0"):
+    with pytest.raises(OdecError, match=r"E0606.*`every p from from1: .*` has the period 0"):
         odec.solve(model(PERIODIC), to=3, step=0.1, params={"p": 0})
 
 
