@@ -130,8 +130,8 @@ def solve(
     every: float | None = None,
     times: Sequence[float] | None = None,
     method: str | None = None,
-    params: Mapping[str, float] | None = None,
-    init: Mapping[str, float] | None = None,
+    params: Mapping[str, Any] | None = None,
+    init: Mapping[str, Any] | None = None,
     dtype: str = "float64",
     inputs: Mapping[str, Any] | None = None,
     before: bool = False,
@@ -154,11 +154,13 @@ def solve(
     from odec.inputs import outside, read_inputs
     from odec.runtime import request, simulate
 
-    model = _layer_class(model)
-    sizes = [size.name for size in model.description.sizes if size.name in (params or {})]
+    model, params = _layer_class(model), dict(params or {})
+    sizes = {size.name: params.pop(size.name) for size in model.description.sizes if size.name in params}
     if sizes:
-        model = model.sized(**{name: params[name] for name in sizes})
-        params = {name: value for name, value in params.items() if name not in sizes}
+        try:
+            model = model.sized(**sizes)
+        except ValueError as error:
+            raise OdecError.of("E0606", str(error)) from None
     description: Description = model.description
     method = _method(description, method)
     signal = read_inputs(description, inputs)
@@ -166,7 +168,10 @@ def solve(
         to = description.defaults.stop or float(signal.knots[-1]) + 1
     schedule, given = request.schedule(description, to, start, step, every, times)
     values, consts = request.settings(description, params)
-    init = {name: request.number(f"initial value `{name}`", value, "E0606") for name, value in (init or {}).items()}
+    init = {
+        name: request.number(f"initial value `{name}`", value, "E0606")
+        for name, value in request.by_element(description, init or {}).items()
+    }
     columns = simulate.default_columns(model)
     request.check_initial(model, init)
 
@@ -209,7 +214,7 @@ class _Task:
     notes: tuple[Diagnostic, ...]
 
     def with_chosen_step(self) -> Solution:
-        """Halve the step until two solutions agree to AGREEMENT (or what the dtype holds), or the run takes MOST_STEPS."""
+        """Halve the step until two solutions agree to AGREEMENT (or what the dtype holds), or to MOST_STEPS."""
         from odec.runtime.methods import METHODS
 
         enough = max(AGREEMENT, 100 * float(np.finfo(self.dtype).eps))

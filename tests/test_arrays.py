@@ -16,6 +16,7 @@ from scipy.linalg import expm
 import odec
 from odec.loading import load_source
 from odec.runtime import simulate
+from odec.runtime.guesses import scalar_params
 from odec.runtime.schedule import Schedule
 from odec.source import Source
 
@@ -426,3 +427,40 @@ def test_a_state_of_second_order_may_be_an_array() -> None:
     assert solution.names == ("q[0]", "q[1]", "q[2]", "q'[0]", "q'[1]", "q'[2]")
     for i in range(3):
         np.testing.assert_allclose(solution[f"q[{i}]"], np.cos((i + 1) * solution.times), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "size N = 3\nconst c[N] = [1, 2, 3]\nstate x[N] = 1\ndx = -c*x",
+        "size N = 3\nparam c[N] = [1, 2, 3]\nstate x[N] = 1\ndx = -c*x",
+        "size N = 3\nstate x[N] = 1\ny = [1, 2, 3]\ndx = -y*x",
+        "size N = 3\nstate x[N] = [1, 2, 3]\ndx = -x",
+        "size N = 6\nstate x[N/2] = 1\ndx = -x",
+        "size N = 6\nstate x[N] = 1\ndx = -x*x[5]",
+    ],
+)
+def test_an_array_that_is_written_out_does_not_grow(text: str) -> None:
+    layer = load_source(Source.from_text(text, "written.ode"))
+    with pytest.raises(ValueError, match="Written does not work with N = 5"):
+        layer(N=5, steps=1, h=0.1)
+    with pytest.raises(odec.OdecError, match="Written does not work with N = 5"):
+        odec.solve(layer, to=1, step=0.1, params={"N": 5})
+
+
+def test_solve_takes_arrays_by_name() -> None:
+    a, x = [0.1, 0.2, 0.3, 0.4], [4.0, 3.0, 2.0, 1.0]
+    found = odec.solve(sized(), to=0.1, step=0.1, method="euler", params={"a": a, "K": 0.3}, init={"x": x})
+    truth = x + 0.1 * (a * np.roll(x, 1) - 0.2 * np.array(x) + 0.1 * 0.3 * np.sum(x))
+    np.testing.assert_allclose(found.values[-1, :4], truth, rtol=1e-13)
+    with pytest.raises(odec.OdecError, match=r"`a` has the shape \(4,\), and the value given for it \(3,\)"):
+        odec.solve(sized(), to=0.1, step=0.1, params={"a": [1, 2, 3]})
+
+
+def test_a_drawn_guess_lies_inside_its_bounds() -> None:
+    text = "param W[20, 20] = random_normal() in [0, 0.02]\nstate x[20] = 1\ndx = W @ x"
+    layer = load_source(Source.from_text(text, "drawn.ode"))
+    built = layer(steps=1, h=0.1)
+    built.build((None, 0))
+    for drawn in (built.parameters()["W"], [p.value for p in scalar_params(layer.description)]):
+        assert 0 <= np.min(drawn) < np.max(drawn) <= 0.02 + 1e-9  # float32 for one

@@ -81,7 +81,8 @@ class Functions:
         items = (*self.model.states, *self.model.params, *self.model.consts, *self.model.inputs)
         for item in items:
             if item.written_shape:
-                lines.append(f"            {quoted(item.name)}: ({', '.join(map(printer.whole, item.written_shape))},),")
+                lengths = ", ".join(map(printer.whole, item.written_shape))
+                lines.append(f"            {quoted(item.name)}: ({lengths},),")
         return [[*lines, "        }"]]
 
     def _initial(self) -> list[str]:

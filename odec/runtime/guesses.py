@@ -13,10 +13,11 @@ from odec.runtime.description import Description, Param, element_names
 
 
 def initializer(param: Param, seed: int | None = None) -> Any:
-    """The Keras initializer of a param's weight. Without a seed, Keras's own random state decides."""
+    """The Keras initializer of a param's weight, inside its bounds. Without a seed Keras's random state decides."""
     if isinstance(param.value, str):
         drawn = keras.initializers.get(param.value)
-        return type(drawn)(seed=seed) if seed is not None and hasattr(drawn, "seed") else drawn
+        drawn = type(drawn)(seed=seed) if seed is not None and hasattr(drawn, "seed") else drawn
+        return lambda shape, dtype=None: keras.ops.clip(drawn(shape, dtype), param.lower, param.upper)
     return exactly(param.value)
 
 

@@ -84,13 +84,29 @@ def settings(description: Description, settings: Mapping[str, float] | None) -> 
     values = {param.name: param.value for param in scalar_params(description)}
     known = [const.name for const in description.consts]
     consts: dict[str, float] = {}
-    for whole, value in (settings or {}).items():
-        for name in description.expanded([whole]):
-            if name not in values and name not in known:
-                cure = nearest(name, [*values, *known]) or f"it has {', '.join([*values, *known]) or 'none'}"
-                raise OdecError.of("E0603", f"{description.name} has no param or const `{name}`", cure)
-            (values if name in values else consts)[name] = number(f"`{name}`", value, "E0606")
+    for name, value in by_element(description, settings or {}).items():
+        if name not in values and name not in known:
+            cure = nearest(name, [*values, *known]) or f"it has {', '.join([*values, *known]) or 'none'}"
+            raise OdecError.of("E0603", f"{description.name} has no param or const `{name}`", cure)
+        (values if name in values else consts)[name] = number(f"`{name}`", value, "E0606")
     return np.array(list(values.values()), dtype=np.float64), consts
+
+
+def by_element(description: Description, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each element: an array's own name takes a number for all of it, or nested numbers of its shape."""
+    shapes = {param.name: param.shape for param in description.params}
+    shapes |= {state.name: state.shape for state in description.states}
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        elements, shape = description.expanded([name]), shapes.get(name, ())
+        if not shape or isinstance(value, str) or np.ndim(value) == 0:
+            found |= dict.fromkeys(elements, value)
+            continue
+        if np.shape(value) != shape:
+            message = f"`{name}` has the shape {shape}, and the value given for it {np.shape(value)}"
+            raise OdecError.of("E0606", message, f"give one number, or numbers of the shape {shape}")
+        found |= dict(zip(elements, np.asarray(value, dtype=object).ravel(), strict=True))
+    return found
 
 
 def number(what: str, value: Any, code: str) -> float:
