@@ -42,7 +42,8 @@ _RECURSION = 20_000
 
 
 def check(source: Source) -> tuple[Model, tuple[Diagnostic, ...]]:
-    """The model as it was written, and warnings. Raises OdecError with every error of the first stage that finds one."""
+    """The model as it was written, and warnings. Raises OdecError with every error of the first stage
+    that finds one."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _RECURSION))
     try:
@@ -73,7 +74,10 @@ def compile_file(path: str | Path, output: str | Path | None = None, name: str |
 
 
 def show(source: Source, after: str | None = None, latex: bool = False) -> str:
-    """The equations after a pass (after the last where None), as text or LaTeX. Raises OdecError, KeyError for no pass."""
+    """The equations after a pass (after the last where None), as text or LaTeX.
+
+    Raises OdecError; KeyError for a pass that there is not.
+    """
     if after is not None and after not in PASSES:
         raise KeyError(after)
     model, _ = check(source)

@@ -56,7 +56,7 @@ class Diagnostic:
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same facts for editors (`--json`); line and column count from 1, `end` is just behind the last character."""
+        """The same facts for editors (`--json`); line and column count from 1, `end` is behind the last character."""
         place: dict[str, Any] = {}
         if self.source is not None:
             place["file"] = self.source.name

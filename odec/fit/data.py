@@ -55,8 +55,9 @@ def read_data(
     """The measurements in `data`: a path, a pandas DataFrame, or a dict of columns.
 
     `names` are the quantities of the model that may be measured, in its order; `others` says of further names what they
-    are ("a parameter"), for the message; `besides` are columns that are read elsewhere. Raises OdecError with all that is wrong (E0501 a column that names nothing,
-    E0502 no time column, E0503 a cell that is not a number, E0504 nothing measured).
+    are ("a parameter"), for the message; `besides` are columns that are read elsewhere. Raises OdecError with all that
+    is wrong (E0501 a column that names nothing, E0502 no time column, E0503 a cell that is not a number, E0504 nothing
+    measured).
 
     >>> read_data({"t": [0, 1], "x": [3, None]}, ["x"]).counts
     {'x': 1}

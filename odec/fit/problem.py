@@ -24,7 +24,8 @@ SMALLEST_BATCH = 16
 class Problem:
     """What is fitted: residual = model - datum for each measured cell (M of them), in the data's fixed order.
 
-    `consts` and `initial` replace the model's own, and `inputs` drive it, as in a run. `solver` names the method, `schedule` holds the steps.
+    `consts` and `initial` replace the model's own, and `inputs` drive it, as in a run. `solver` names the
+    method, `schedule` holds the steps.
     """
 
     model: Any

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import math
 
-from odec.diagnostics import Diagnostic, OdecError
+from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.distributions import DISTRIBUTIONS
+from odec.methods import METHODS, unknown_method
 from odec.model.checks import check, sorted_names
 from odec.model.expression import Expression, Shape, ShapeError, broadcast, evaluate, shape_text, symbols
 from odec.model.jumps import jumps_of
 from odec.model.lower import Lowering
 from odec.model.model import Const, Definition, Equation, Input, Model, Noise, Observe, Param, Prior, Size, Solve, State
 from odec.model.names import Names, names_of
-from odec.methods import METHODS, unknown_method
 from odec.model.warnings import warnings_of
 from odec.source import Source
 from odec.syntax import tree
 
 # Keras's initializers that need no arguments.
-INITIALIZERS = tuple(
-    [
-        "glorot_normal",
-        "glorot_uniform",
-        "he_normal",
-        "he_uniform",
-        "identity",
-        "lecun_normal",
-        "lecun_uniform",
-        "ones",
-        "orthogonal",
-        "random_normal",
-        "random_uniform",
-        "truncated_normal",
-        "variance_scaling",
-        "zeros",
-    ]
+INITIALIZERS = (
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
 )
 
 
@@ -127,13 +125,13 @@ class _Builder:
         except ShapeError:
             fits = False
         if not fits:
-            help = (
+            cure = (
                 f"declare `{name}` as an array, such as `state {name}[{value.shape[0]}]`"
                 if not shape
                 else "check the shapes"
             )
             message = f"`{name}` is {shape_text(shape)}, and its value is {shape_text(value.shape)}"
-            self._error("E0301", message, node, help)
+            self._error("E0301", message, node, cure)
         return fits
 
     # Declarations
@@ -211,10 +209,8 @@ class _Builder:
     def _initializer(self, node: tree.Call) -> str | float:
         name = node.function.name
         if name not in INITIALIZERS:
-            from odec.diagnostics import nearest
-
-            help = nearest(name, INITIALIZERS) or f"known are {', '.join(INITIALIZERS)}"
-            self._error("E0407", f"`{name}` is no initializer of Keras", node.function, help)
+            cure = nearest(name, INITIALIZERS) or f"known are {', '.join(INITIALIZERS)}"
+            self._error("E0407", f"`{name}` is no initializer of Keras", node.function, cure)
         elif node.arguments:
             self._error("E0211", f"the initializer `{name}` takes no arguments here", node, help=f"write `{name}()`")
         return name
@@ -233,13 +229,11 @@ class _Builder:
 
     def _known(self, written: tree.Distribution, prior: bool) -> bool:
         """Whether a distribution exists and has its arguments; reports where not."""
-        from odec.diagnostics import nearest
-
         name = written.kind.name
         known = [row for row in DISTRIBUTIONS if prior or row != "uniform"]
         if name not in known:
-            help = nearest(name, known) or f"known are {', '.join(known)}"
-            self._error("E0407", f"`{name}` is not a distribution", written.kind, help)
+            cure = nearest(name, known) or f"known are {', '.join(known)}"
+            self._error("E0407", f"`{name}` is not a distribution", written.kind, cure)
             return False
         wanted = DISTRIBUTIONS[name].parameters
         if len(written.arguments) != len(wanted):

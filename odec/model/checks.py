@@ -102,10 +102,14 @@ class _Checker:
         guess = nearest(node.name, [*self.names.table, *(r for r in _LITERALS)])
         declare = f"declare it with `param {node.name} = …`"
         near = guess.removeprefix("did you mean ").removesuffix("?")
-        help = (
-            guess if guess.endswith("(case differs)?") else f"{declare}, or did you mean {near}?" if guess else declare
+        cure = (
+            declare
+            if not guess
+            else guess
+            if guess.endswith("(case differs)?")
+            else f"{declare}, or did you mean {near}?"
         )
-        self.report("E0203", f"`{node.name}` is not defined", node, help)
+        self.report("E0203", f"`{node.name}` is not defined", node, cure)
 
     def call(self, node: tree.Call) -> None:
         name = node.function.name
@@ -164,7 +168,7 @@ class _Checker:
                             "E0404",
                             f"the {written} `{statement.name.name}` depends on `{node}`, which is {what}",
                             node,
-                            help="it may depend on consts and sizes; for more write an intermediate, without the keyword",
+                            help="it may depend on consts and sizes; for more write an intermediate, without a keyword",
                         )
             case tree.At() | tree.Every():
                 parts = (
@@ -227,9 +231,11 @@ class _Checker:
                         change.target,
                         help=f"declare `state {change.target.name} = …` with `d{change.target.name} = 0`",
                     )
-        if isinstance(statement, tree.Observe) and statement.value is None and statement.name.order == 0:
-            if self.names.kind(statement.name.name) == "":
-                self.undefined(statement.name)
+        if isinstance(statement, tree.Observe) and statement.value is None and self._is_unknown(statement.name):
+            self.undefined(statement.name)
+
+    def _is_unknown(self, name: tree.Name) -> bool:
+        return not name.order and self.names.kind(name.name) == ""
 
 
 class _Kinds:

@@ -342,7 +342,6 @@ def _called(value: Callable[..., float]) -> Callable[[Expression, list[float]], 
     return lambda node, args: value(*args)
 
 
-
 ARRAY_OPERATIONS = frozenset(("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range"))
 
 

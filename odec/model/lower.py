@@ -88,7 +88,7 @@ class Lowering:
         return ZERO if why else formula
 
     def _misfit(self, node: tree.Node, values: Mapping[str, Expression]) -> str:
-        """The two neighbouring parts of a formula that do not fit, by their own words; "" where it is something else."""
+        """The two neighbouring parts of a formula that do not fit, in the user's words; "" where there are none."""
         known = len(self.errors)
         parts = [part for part in children(node) if not isinstance(part, tree.Slice)]
         shapes = [self.number(part, values).shape for part in parts]
@@ -203,7 +203,7 @@ class Lowering:
                 left, right = arguments
                 if len(left.shape) != 1 or left.shape != right.shape:
                     raise ShapeError(
-                        f"`dot` needs two vectors of one length, not {shape_text(left.shape)} and {shape_text(right.shape)}"
+                        f"`dot` needs vectors of one length, not {shape_text(left.shape)} and {shape_text(right.shape)}"
                     )
                 return total(multiply(left, right))
             case "roll":

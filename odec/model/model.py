@@ -1,4 +1,4 @@
-"""A model with its meaning: what the passes change and the emitter writes. Frozen; the order is always that of the text."""
+"""A model with its meaning: what the passes change and the emitter writes. Frozen; the order is that of the text."""
 
 from __future__ import annotations
 

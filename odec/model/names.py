@@ -126,7 +126,7 @@ def _derivative_names(names: Names) -> set[str]:
     declared = {str(s.name.name) for s in file.statements if isinstance(s, tree.State)}
     declared |= {s.target.name for s in file.statements if isinstance(s, tree.Equation | tree.Next)}
     defined = {s.name.name for s in file.statements if isinstance(s, _DECLARATIONS)}
-    assigned = {s.name.name for s in file.statements if isinstance(s, tree.Assignment)}
+    not_states = {s.name.name for s in file.statements if isinstance(s, tree.Assignment)} | set(RESERVED_NAMES)
     used = _used_names(file)
     found = set()
     for statement in file.statements:
@@ -139,9 +139,8 @@ def _derivative_names(names: Names) -> set[str]:
         if rest in declared and name not in defined:
             found.add(name)
             _refuse_two_readings(names, statement, used.get(name))
-        elif rest in used and rest not in defined | assigned and name not in used and name not in defined:
-            if rest not in RESERVED_NAMES:
-                found.add(name)
+        elif rest in used and name not in used and not {rest, name} & defined and rest not in not_states:
+            found.add(name)
     return found
 
 
@@ -168,7 +167,8 @@ def _refuse_two_readings(names: Names, statement: tree.Assignment, use: tree.Nam
     names.errors.append(
         names.source.error(
             "E0207",
-            f"`{name} = …` reads both ways: as the derivative of the state `{name[1:]}`, and as a name `{name}` ({why})",
+            f"`{name} = …` reads both ways: as the derivative of the state `{name[1:]}`, "
+            f"and as a name `{name}` ({why})",
             use.span if use is not None else statement.name.span,
             help=f"write the derivative as `{name[1:]}' = …`, or give the other thing another name",
         )
@@ -202,7 +202,7 @@ def _observes_itself(statement: tree.Observe) -> bool:
 def _define(names: Names, name: tree.Name, named: Named) -> None:
     known = names.table.get(name.name)
     if known is None or (known.statement is None and named.kind == known.kind):
-        # A state that was evident from its equation may be declared further down; the declaration keeps the first place.
+        # A state that was evident from its equation may be declared further down; it keeps the first place.
         names.table[name.name] = named
         return
     first, second = (names.source.position(span.start)[0] for span in (known.span, name.span))
@@ -315,7 +315,8 @@ def _faults_of_equations(names: Names) -> Iterator[Diagnostic]:
                 primes = "'" * order
                 yield names.source.error(
                     "E0209",
-                    f"`{state}{primes}` has no start value, and the equation of `{state}` is of order {names.order(state)}",
+                    f"`{state}{primes}` has no start value, "
+                    f"and the equation of `{state}` is of order {names.order(state)}",
                     _left_side(names.derivatives[state][0][1]),
                     help=f"add `state {state}{primes} = 0`",
                 )

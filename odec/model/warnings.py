@@ -68,7 +68,8 @@ def _powers(names: Names) -> list[Diagnostic]:
     for statement in names.file.statements:
         for node in (n for e in expressions_of(statement) for n in nodes(e) if isinstance(n, tree.Power)):
             trained = [n for n in names_in(node.exponent) if names.kind(n.name) in ("param", "state")]
-            differs = isinstance(node.base, tree.Negative) or (isinstance(node.base, tree.Sum) and -1 in node.base.signs)
+            signs = node.base.signs if isinstance(node.base, tree.Sum) else ()
+            differs = isinstance(node.base, tree.Negative) or -1 in signs
             if trained and differs:
                 text = names.source.excerpt(node.base.span)
                 found.append(

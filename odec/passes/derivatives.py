@@ -173,7 +173,7 @@ def _chooses(formula: Expression) -> bool:
     """Whether a product, sum or quotient of choices stands there."""
     if formula.head == "divide":
         return _chooses(formula.args[0])
-    return formula.head == "if" or formula.head in ("negate", "add", "multiply") and any(map(_chooses, formula.args))
+    return formula.head == "if" or (formula.head in ("negate", "add", "multiply") and any(map(_chooses, formula.args)))
 
 
 def gradient(formula: Expression) -> Gradient:
@@ -185,7 +185,7 @@ _VARYING = ("state", "param", "time", "intermediate")
 
 
 class _Reverse:
-    """The reverse mode over one formula. `branches` remembers the gradients of what `if`, `max` and `min` choose from."""
+    """The reverse mode over one formula. `branches` remembers the gradients of what a choice is made from."""
 
     def __init__(self, branches: dict[Expression, Gradient]) -> None:
         self.branches = branches

@@ -138,7 +138,7 @@ def _has_exponential(term: Expression) -> bool:
 
 
 def _logistic(top: Expression, constant: float, coefficient: float, exponent: Expression) -> Expression:
-    """top/(b + c*exp(u)) = top/b * sigmoid(-(u + ln(c/b))); where top holds exp(u) itself, it is sigmoid(u + ln(c/b))."""
+    """top/(b + c*exp(u)) = top/b * sigmoid(-(u + ln(c/b))); where top holds exp(u), it is sigmoid(u + ln(c/b))."""
     shifted = exponent if coefficient == constant else add(exponent, number(math.log(coefficient / constant)))
     rest = _without(top, call("exp", exponent))
     if rest is not None:

@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """Assignments in order, and the results in terms of what they define; result i needs the first `before[i]` steps."""
+    """Assignments in order, and the results in terms of what they define; result i needs `before[i]` steps."""
 
     steps: tuple[Step, ...]
     results: tuple[Expression, ...]
@@ -107,7 +107,7 @@ class _Writer:
         return list(order)
 
     def _pending_in(self, formula: Expression) -> list[Expression]:
-        """The pending intermediates that a formula names. Nothing that is written names one: it is not looked at again."""
+        """The pending intermediates that a formula names. Nothing written names one: it is not looked at again."""
         return [node for node in postorder([formula], self.written) if node in self.pending]
 
     def _form(self, formula: Expression, shared: bool) -> Expression:
@@ -123,7 +123,7 @@ class _Writer:
         if node.is_condition or self.uses[node] < 2 or node.head in _NAMELESS:
             return False
         inner = node.args[0] if node.head == "negate" else node
-        if inner.head in ("number", "symbol") or node.head == "negate" and self.uses[inner] > 1:
+        if inner.head in ("number", "symbol") or (node.head == "negate" and self.uses[inner] > 1):
             return False
         plain = inner.head in ("add", "multiply", "divide")
         return not plain or self._measure(self.written.get(inner, inner))[0] >= SMALLEST_SHARED

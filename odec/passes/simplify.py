@@ -4,7 +4,7 @@
 
 A new form replaces the user's only when it has fewer operations *and* is as good in floating point: at points of every
 magnitude it must be finite where the user's is, in float32 too, and agree to rounding. Functions (`exp`, `tanh`, …) and
-literals are opaque to sympy, so it cannot rewrite decaying exponentials into ratios of growing ones, nor round a number.
+literals are opaque to sympy: it cannot rewrite decaying exponentials into ratios of growing ones, nor round a number.
 The budget is counted in operations, not in seconds: the same file gives the same module on every machine.
 """
 

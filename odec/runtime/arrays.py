@@ -14,7 +14,7 @@ from odec.runtime.working import as_tensor, is_known
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """`a @ b` for vectors and matrices with the batch last. Where one side is shared by all rows it is one matrix product."""
+    """`a @ b` for vectors and matrices with the batch last. A shared side makes it one matrix product."""
     left, right = _rank(a), _rank(b)
     if left == 1 and right == 1:
         return total(a * b)

@@ -160,7 +160,8 @@ class Description:
 
     def expanded(self, names: Iterable[str]) -> tuple[str, ...]:
         """The elements that names of states, params and outputs stand for: an array's own name means all of it."""
-        shapes = {item.name: item.shape for item in (*self.outputs, *self.params, *self.states)}
+        items: tuple[Any, ...] = (*self.outputs, *self.params, *self.states)
+        shapes = {item.name: item.shape for item in items}
         return tuple(element for name in names for element in element_names(name, shapes.get(name, ())))
 
     def resized(self, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]) -> Description:

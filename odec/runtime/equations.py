@@ -68,12 +68,13 @@ class Equations:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of the params, consts and sizes."""
         description = self.model.description
-        return {item.name: item.shape for item in (*description.params, *description.consts)}
+        items: tuple[Any, ...] = (*description.params, *description.consts)
+        return {item.name: item.shape for item in items}
 
     def arguments(self, theta: Sequence[Tensor]) -> tuple[Values, Values]:
         """`params` and `consts` as the generated functions take them."""
         values, description = self.slots.values(theta, self.shapes), self.model.description
-        consts = (*description.consts, *description.sizes)
+        consts: tuple[Any, ...] = (*description.consts, *description.sizes)
         return tuple(values[q.name] for q in description.params), tuple(values[q.name] for q in consts)
 
     def initial(self, theta: Sequence[Tensor], given: Mapping[str, Tensor], like: Tensor) -> Tensor:
@@ -245,7 +246,7 @@ class Variations:
         wide = ops.tile(like, (count,))
         p, c = equations.arguments((shared, ops.tile(rows, (1, count))))
         with working_in(like.dtype):
-            moved = equations.model.initial_tangent(p, c, self._param_directions(wide))
+            moved = getattr(equations.model, "initial_tangent")(p, c, self._param_directions(wide))  # noqa: B009 (optional)
         packed = equations.layout.packed([0.0 if value is None else value for value in moved], wide)
         return ops.reshape(packed, (packed.shape[0], count, -1))
 

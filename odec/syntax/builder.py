@@ -50,7 +50,9 @@ class Builder:
     def _text(self, token: Any) -> str:
         name = _normal(self.source.text[self._start(token) : self._stop(token)])
         if not name.isidentifier():
-            self._wrong("E0107", f"`{name}` is no name", self._span(token), help="a name is made of letters, digits and `_`")
+            self._wrong(
+                "E0107", f"`{name}` is no name", self._span(token), help="a name is made of letters, digits and `_`"
+            )
         return name
 
     # Places: a token counts from the start of its statement.
@@ -117,9 +119,13 @@ class Builder:
         text = str(token)
         value = _value(text)
         if text != self.source.excerpt(self._span(token)):
-            self._wrong("E0108", "this number is not written in plain digits", self._span(token), help=f"write `{text}`")
+            self._wrong(
+                "E0108", "this number is not written in plain digits", self._span(token), help=f"write `{text}`"
+            )
         if math.isinf(value):
-            self._wrong("E0108", "this number is too large", self._span(token), help="the largest number is about 1.8e308")
+            self._wrong(
+                "E0108", "this number is too large", self._span(token), help="the largest number is about 1.8e308"
+            )
         return tree.Number(self._span(token), text, value)
 
     def bracketed(self, parts: list[Any]) -> tree.Expression:
@@ -162,7 +168,9 @@ class Builder:
 
     def call(self, parts: list[Any]) -> tree.Call:
         function, *arguments, closing = parts
-        return tree.Call(Span(self._start(function), self._stop(closing)), self._plain_name(function), _present(arguments))
+        return tree.Call(
+            Span(self._start(function), self._stop(closing)), self._plain_name(function), _present(arguments)
+        )
 
     def index(self, parts: list[Any]) -> tree.Index:
         base, *items, closing = parts
@@ -211,7 +219,9 @@ class Builder:
 
     def distribution(self, parts: list[Any]) -> tree.Distribution:
         kind, *arguments, closing = parts
-        return tree.Distribution(Span(self._start(kind), self._stop(closing)), self._plain_name(kind), _present(arguments))
+        return tree.Distribution(
+            Span(self._start(kind), self._stop(closing)), self._plain_name(kind), _present(arguments)
+        )
 
     def const(self, parts: list[Any]) -> tree.Const:
         name, shape, value = parts

@@ -1,8 +1,8 @@
 """Small systems by hand, each for one case."""
 
-from keras import ops
-
 from dataclasses import replace
+
+from keras import ops
 
 from odec.runtime import Defaults, Description, Layer, Param, State, register, require, sqrt
 
