@@ -8,7 +8,10 @@ import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import mpmath
@@ -17,6 +20,7 @@ import reference
 
 from odec.compiler import Compiled, compile_source
 from odec.source import Source
+from odec.syntax import tree
 from odec.syntax.parser import parse
 
 # The module and the reference may order a sum differently; a few roundings of what was added, nothing more.
@@ -34,20 +38,31 @@ class Where:
     """A point: time, states and params by name."""
 
     t: float
-    states: Mapping[str, float]
-    params: Mapping[str, float]
+    states: Mapping[str, Any]
+    params: Mapping[str, Any]
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     def nudged(self, chance: random.Random) -> Where:
         """A point that differs by rounding."""
 
-        def moved(value: float) -> float:
+        def moved(value: Any) -> Any:
+            if np.ndim(value):
+                signs = [chance.choice((-1, 1)) for _ in range(value.size)]
+                return value * (1 + NUDGE * np.reshape(signs, value.shape))
             return value * (1 + chance.choice((-1, 1)) * NUDGE)
 
-        return Where(
-            moved(self.t),
-            {name: moved(value) for name, value in self.states.items()},
-            {name: moved(value) for name, value in self.params.items()},
-        )
+        groups = ({name: moved(v) for name, v in group.items()} for group in (self.states, self.params, self.others))
+        return Where(moved(self.t), *groups)
+
+    def directions(self, chance: random.Random) -> Where:
+        """A change of each state and param, of its shape."""
+
+        def drawn(value: Any) -> Any:
+            if np.ndim(value):
+                return np.reshape([chance.uniform(-1, 1) for _ in range(value.size)], value.shape)
+            return chance.uniform(-1, 1)
+
+        return Where(0.0, *({name: drawn(v) for name, v in group.items()} for group in (self.states, self.params)))
 
 
 def compiled(source: Source | str, without: tuple[str, ...] = ()) -> tuple[Compiled, Any]:
@@ -82,57 +97,84 @@ def points(model: reference.Reference, count: int, seed: int = 0, spread: float 
     def near(value: float) -> float:
         return value * (1 + spread * chance.uniform(-1, 1)) + (chance.uniform(-0.1, 0.1) if value == 0 else 0.0)
 
+    def around(value: Any) -> Any:
+        return reference.each(near, value).astype(float) if np.ndim(value) else near(float(value))
+
     found = []
     for _ in range(count):
-        params = {name: near(value) for name, value in guesses.items()}
+        params = {name: around(value) for name, value in guesses.items()}
         start = model.at(params=params)
-        given = {name: start.initial(name) for name in model.states}
-        states = {name: near(1.0 if value is None else float(value)) for name, value in given.items()}
-        found.append(Where(chance.uniform(0, 3), states, params))
+        states = {}
+        for name in model.states:
+            value = start.initial(name)
+            states[name] = around(reference.spread(1.0, model.shapes[name]) if value is None else value)
+        others = {name: around(reference.spread(1.0, model.shapes.get(name, ()))) for name in model.others}
+        found.append(Where(chance.uniform(0, 3), states, params, others))
     return found
 
 
-class Generated:
-    """A generated class, asked at many points at once with TensorFlow, or one by one with numbers."""
+AT_START = ("initial", "initial_p", "initial_tangent", "jump_times", "jump_times_p")
 
-    def __init__(self, layer: Any, where: Iterable[Where], tensors: bool, dtype: str = "float64") -> None:
+
+class Generated:
+    """A generated class, asked at many points at once with TensorFlow, or one by one with numbers.
+
+    `directions` are those of its directional derivatives. With `shared` the params are those of the first point, given
+    once for all rows.
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        where: Iterable[Where],
+        tensors: bool,
+        dtype: str = "float64",
+        directions: Where | None = None,
+        shared: bool = False,
+    ) -> None:
         self.layer, self.where, self.tensors, self.dtype = layer, tuple(where), tensors, dtype
+        self.directions, self.shared = directions, shared
         description = layer.description
         self.states = [s.name for s in description.states]
         self.params = [p.name for p in description.params]
+        self.inputs = [i.name for i in description.inputs]
         self.outputs = [o.name for o in description.outputs]
         consts = layer.constants({})
-        self.consts = tuple(consts[c.name] for c in description.consts)
+        self.consts = tuple(
+            np.broadcast_to(consts[c.name], (*c.shape, 1)) if c.shape else consts[c.name] for c in description.consts
+        )
+        self.consts += tuple(size.value for size in description.sizes)
 
     def ask(self, function: str) -> list[Any]:
-        """What a function returns, for each point: a list, or a dict, of floats."""
-        at_start = function in ("initial", "initial_p")
+        """What a function returns, for each point: lists and dicts of floats and arrays."""
         if not self.tensors:
-            return [
-                self._plain(self._call(function, self._arguments([w], np.float64), at_start), 0) for w in self.where
-            ]
-        import tensorflow as tf
-
+            return [self._plain(self._call(function, [w]), 0) for w in self.where]
         from odec.runtime.working import working_in
 
         with working_in(self.dtype):
-            answer = self._call(function, self._arguments(self.where, lambda v: tf.constant(v, self.dtype)), at_start)
+            answer = self._call(function, self.where)
         return [self._plain(answer, row) for row in range(len(self.where))]
 
-    def _arguments(self, where: Iterable[Where], number: Any) -> tuple[Any, ...]:
-        where = tuple(where)
+    def _call(self, function: str, where: Iterable[Where]) -> Any:
+        where = list(where)
 
-        def column(values: list[float]) -> Any:
-            return number(values if self.tensors else values[0])
+        def columns(groups: list[Mapping[str, Any]], names: Iterable[str]) -> tuple[Any, ...]:
+            return tuple(self._number([group[name] for group in groups]) for name in names)
 
-        t = column([w.t for w in where])
-        states = tuple(column([w.states[name] for w in where]) for name in self.states)
-        params = tuple(column([w.params[name] for w in where]) for name in self.params)
-        return t, states, params
-
-    def _call(self, function: str, arguments: tuple[Any, ...], at_start: bool) -> Any:
-        t, states, params = arguments
-        given = (params, self.consts) if at_start else (t, states, params, self.consts)
+        params = columns([w.params for w in (where[:1] if self.shared else where)], self.params)
+        given: list[Any] = [params, tuple(self._tensor(c) if np.ndim(c) else c for c in self.consts)]
+        if function not in AT_START:
+            states = columns([w.states for w in where], self.states)
+            given = [self._number([w.t for w in where]), states, *given]
+            if self.inputs:
+                given.append(columns([w.others for w in where], self.inputs))
+        if function == "noise":
+            given.append(columns([w.others for w in where], self.layer.description.data))
+        if function.endswith("_tangent"):
+            assert self.directions is not None
+            if function not in AT_START:
+                given.append(columns([self.directions.states] * len(where), self.states))
+            given.append(columns([self.directions.params] * (1 if self.shared else len(where)), self.params))
         try:
             with np.errstate(all="ignore"):
                 return getattr(self.layer, function)(*given)
@@ -140,6 +182,19 @@ class Generated:
             # Python's own floats raise where a tensor holds inf.
             assert not self.tensors
             return None
+
+    def _number(self, values: list[Any]) -> Any:
+        """The values of the points, the batch last; a number that all share has none."""
+        if not self.tensors:
+            return np.float64(values[0])
+        if len(values) == 1 and self.shared and not np.ndim(values[0]):
+            return self._tensor(values[0])
+        return self._tensor(np.stack([np.asarray(v, dtype=np.float64) for v in values], axis=-1))
+
+    def _tensor(self, value: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.constant(value, self.dtype)
 
     def _plain(self, answer: Any, row: int) -> Any:
         if isinstance(answer, dict):
@@ -149,7 +204,7 @@ class Generated:
         if answer is None:
             return None
         values = np.asarray(answer, dtype=np.float64)
-        return float(values if values.ndim == 0 else values[row])
+        return float(values) if values.ndim == 0 else values[..., row if values.shape[-1] > 1 else 0]
 
 
 def compare(source: Source | str, count: int = 4, seed: int = 0, tensors: bool = True, slopes: bool = True) -> int:
@@ -171,60 +226,124 @@ def compare_at(
 ) -> int:
     """The same at given points."""
     chance = random.Random(1)
+    if model.has_arrays:
+        _compare_arrays(model, layer, where, chance, slopes, text)
+        return len(where)
     generated = Generated(layer, where, tensors)
     nudged = [Generated(layer, [w.nudged(chance) for w in where], tensors) for _ in range(3)]
+    _compare_functions(model, generated, nudged, slopes, text)
+    return len(where)
+
+
+def _compare_arrays(
+    model: reference.Reference, layer: Any, where: list[Where], chance: random.Random, slopes: bool, text: str
+) -> None:
+    """All points as one batch, with a param for each row; and then with the params of the first for all rows."""
+    near = [[w.nudged(chance) for w in where] for _ in range(3)]
+    directions = where[0].directions(chance)
+    rows = [w for group in (where, *near) for w in group]
+    for shared in (False, True):
+        if shared:
+            rows = [replace(w, params=where[0].params) for w in rows]
+        whole = Asked(Generated(layer, rows, True, directions=directions, shared=shared), len(where))
+        _compare_functions(model, whole.part(0), [whole.part(n) for n in (1, 2, 3)], slopes, text)
+
+
+class Asked:
+    """A batch that is asked once, and read in parts of some rows."""
+
+    def __init__(self, generated: Generated, length: int) -> None:
+        self.generated, self.length = generated, length
+        self.answers: dict[str, list[Any]] = {}
+
+    def part(self, place: int) -> Any:
+        """Like the `Generated` of these rows."""
+        rows = slice(place * self.length, (place + 1) * self.length)
+        part = copy(self.generated)
+        part.where = self.generated.where[rows]
+        part.ask = lambda function: self._all(function)[rows]  # type: ignore[method-assign]
+        return part
+
+    def _all(self, function: str) -> list[Any]:
+        if function not in self.answers:
+            self.answers[function] = self.generated.ask(function)
+        return self.answers[function]
+
+
+def _compare_functions(
+    model: reference.Reference, generated: Generated, nudged: list[Generated], slopes: bool, text: str
+) -> None:
+    layer = generated.layer
     assert set(generated.states) == set(model.states), (generated.states, model.states)
-    wanted = _values(model, generated)
-    for function, of in wanted.items():
-        if not slopes and function not in ("rhs", "initial", "outputs"):
-            continue
-        if not hasattr(layer, function):
+    for function, of in _values(model, generated).items():
+        if (not slopes and function not in VALUES) or not hasattr(layer, function):
             continue
         answers = generated.ask(function)
         others = [n.ask(function) for n in nudged]
-        for row, w in enumerate(where):
-            found = answers[row]
-            if found is None or any(o[row] is None for o in others):
+        for row, w in enumerate(generated.where):
+            if answers[row] is None or any(o[row] is None for o in others):
                 continue
-            entries = of(w)
-            keys = range(len(found)) if isinstance(found, list) else entries
-            for key in keys:
-                got = found[key] if isinstance(found, list) else found.get(key, 0.0)
-                near = [o[row][key] if isinstance(found, list) else o[row].get(key, 0.0) for o in others]
-                tolerance = VALUE if isinstance(found, list) else SLOPE
-                _same(got, entries[key](), near, tolerance, f"{function}[{key}] at {w}\n{text}")
-    return len(where)
+            for path, wanted in of(w).items():
+                got, near = _at(answers[row], path), [_at(o[row], path) for o in others]
+                tolerance = VALUE if function in VALUES else SLOPE
+                _same(got, wanted, near, tolerance, f"{function}{list(path)} at {w}\n{text}")
+
+
+def _at(answer: Any, path: tuple[Any, ...]) -> Any:
+    """An entry of nested lists and dicts; what is not in a dict is 0."""
+    for key in path:
+        answer = answer.get(key, 0.0) if isinstance(answer, dict) else answer[key]
+    return answer
+
+
+VALUES = ("rhs", "outputs", "initial", "jumps", "jump_times", "conditions", "noise")
 
 
 def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
     """For each function of the module: for a point, what each entry should be (called only when it is compared)."""
     states, params, outputs = generated.states, generated.params, generated.outputs
 
-    def exact(w: Where, read: Any, **moved: Any) -> Any:
+    def exact(w: Where, read: Any) -> Any:
         with mpmath.workdps(reference.DIGITS):
-            both = {
-                **{("x", n): v for n, v in w.states.items()},
-                **{("p", n): v for n, v in w.params.items()},
-                ("t", "t"): w.t,
-            }
-            both.update(moved.get("moved", {}))
-            point = model.at(
-                both["t", "t"],
-                {n: v for (k, n), v in both.items() if k == "x"},
-                {n: v for (k, n), v in both.items() if k == "p"},
-                numbers := reference.Exact(),
-            )
+            point = model.at(w.t, w.states, w.params, numbers := reference.Exact(), w.others)
             value = read(point)
             # Where something on the way is no number, nothing is promised: algebra may take 0*log(-1) away.
-            return mpmath.nan if numbers.undefined else value
+            if not numbers.undefined or value is None:
+                return value
+            return reference.each(lambda v: mpmath.nan, value)
 
-    def by(w: Where, read: Any, what: tuple[str, str]) -> Any:
-        at = w.t if what[0] == "t" else (w.states if what[0] == "x" else w.params)[what[1]]
-        return lambda step=13: reference.central_difference(lambda v: exact(w, read, moved={what: v}), at, step)
+    def moved(w: Where, kind: str, name: str, value: Any) -> Where:
+        if kind == "t":
+            return replace(w, t=value)
+        return (
+            replace(w, states={**w.states, name: value})
+            if kind == "x"
+            else replace(w, params={**w.params, name: value})
+        )
 
-    def pair(read: Any) -> Any:
+    def by(w: Where, read: Any, kind: str, name: str = "") -> Any:
+        """The slope by one number."""
+        at = w.t if kind == "t" else (w.states if kind == "x" else w.params)[name]
+        return lambda step=13: reference.central_difference(lambda v: exact(moved(w, kind, name, v), read), at, step)
+
+    def along(w: Where, read: Any) -> Any:
+        """The slope along the directions."""
+        to = generated.directions
+        assert to is not None
+
+        def shifted(group: Mapping[str, Any], by: Mapping[str, Any], h: Any) -> dict[str, Any]:
+            return {n: reference.each(lambda x, d: mpmath.mpf(x) + h * d, v, by[n]) for n, v in group.items()}
+
+        def function(h: Any) -> Any:
+            return exact(
+                replace(w, states=shifted(w.states, to.states, h), params=shifted(w.params, to.params, h)), read
+            )
+
+        return lambda step=13: reference.central_difference(function, 0.0, step)
+
+    def pair(w: Where, read: Any) -> Any:
         """The exact value, and what plain floats make of the same text."""
-        return lambda w: (exact(w, read), read(model.at(w.t, w.states, w.params)))
+        return exact(w, read), read(model.at(w.t, w.states, w.params, others=w.others))
 
     def slope(name: str) -> Any:
         return lambda point: point.slope(name)
@@ -235,38 +354,107 @@ def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
     def start(name: str) -> Any:
         return lambda point: point.initial(name)
 
-    def values(reads: list[Any]) -> Any:
-        return lambda w: [lambda read=read: pair(read)(w) for read in reads]
+    def new(jump: int, name: str) -> Any:
+        return lambda point: point.jumps()[jump].get(name) if name in changed[jump] else point.value(name)
 
-    def table(rows: list[str], read: Any, columns: list[str], kind: str) -> Any:
-        return lambda w: {
-            (row, column): lambda row=row, column=column: by(w, read(row), (kind, column))
-            for row in rows
-            for column in columns
-        }
+    def entry(read: str, *path: int) -> Any:
+        return lambda point: reduce(getitem, path, getattr(point, read)())
+
+    def values(reads: Mapping[tuple[Any, ...], Any]) -> Any:
+        return lambda w: {path: lambda read=read: pair(w, read) for path, read in reads.items()}
+
+    def table(reads: Mapping[tuple[Any, ...], Any], columns: list[str], kind: str) -> Any:
+        """`reads` by paths to a row; a key of the table is a pair where the row has a name."""
+
+        def entries(w: Where) -> dict[tuple[Any, ...], Any]:
+            return {
+                (*path[:-1], (path[-1], column)) if isinstance(path[-1], str) else (*path, column): by(
+                    w, read, kind, column
+                )
+                for path, read in reads.items()
+                for column in columns
+            }
+
+        return entries
+
+    def by_time(reads: Mapping[tuple[Any, ...], Any]) -> Any:
+        return lambda w: {path: by(w, read, "t") for path, read in reads.items()}
+
+    def tangents(reads: Mapping[tuple[Any, ...], Any]) -> Any:
+        return lambda w: {path: along(w, read) for path, read in reads.items()}
+
+    def numbered(reads: Iterable[Any]) -> dict[tuple[Any, ...], Any]:
+        return {(place,): read for place, read in enumerate(reads)}
+
+    def named(names: Iterable[str], read: Any) -> dict[tuple[Any, ...], Any]:
+        return {(name,): read(name) for name in names}
 
     given = [name for name in states if model.starts.get(name) is not None]
+    changed = [[str(change.target) for change in jump.changes] for jump in model.jumps]
+    rows = model.at(params=model.guesses()).times()
+    times = {(i, k): entry("times", i, k) for i, row in enumerate(rows) for k in range(len(row))}
+    whens = range(sum(isinstance(jump, tree.When) for jump in model.jumps))
+    everything = {(i, k): new(i, name) for i in range(len(changed)) for k, name in enumerate(states)}
+    changes = {(i, name): new(i, name) for i, names in enumerate(changed) for name in names}
+    roots = {(i,): entry("conditions", i, 1) for i in whens}
+    said = {(i, k): read for (i, k), read in times.items() if rows[i][k] is not None}
     return {
-        "rhs": values([slope(n) for n in states]),
-        "outputs": values([value(n) for n in outputs]),
-        "initial": values([start(n) for n in states]),
-        "rhs_x": table(states, slope, states, "x"),
-        "rhs_p": table(states, slope, params, "p"),
-        "rhs_t": lambda w: {n: lambda n=n: by(w, slope(n), ("t", "t")) for n in states},
-        "initial_p": table(given, start, params, "p"),
-        "outputs_x": table(outputs, value, states, "x"),
-        "outputs_p": table(outputs, value, params, "p"),
+        "rhs": values(numbered(map(slope, states))),
+        "outputs": values(numbered(map(value, outputs))),
+        "initial": values(numbered(map(start, states))),
+        "jumps": values(everything),
+        "jump_times": values(times),
+        "conditions": values({(i, k): entry("conditions", i, k) for i in whens for k in (0, 1)}),
+        "noise": values(
+            {(i, k): entry("noises", i, k) for i, n in enumerate(model.noises) for k in range(len(n.arguments) - 1)}
+        ),
+        "rhs_x": table(named(states, slope), states, "x"),
+        "rhs_p": table(named(states, slope), params, "p"),
+        "rhs_t": by_time(named(states, slope)),
+        "initial_p": table(named(given, start), params, "p"),
+        "outputs_x": table(named(outputs, value), states, "x"),
+        "outputs_p": table(named(outputs, value), params, "p"),
+        "jumps_x": table(changes, states, "x"),
+        "jumps_p": table(changes, params, "p"),
+        "jumps_t": by_time(changes),
+        "jump_times_p": table(said, params, "p"),
+        "roots_x": table(roots, states, "x"),
+        "roots_p": table(roots, params, "p"),
+        "roots_t": by_time(roots),
+        "rhs_tangent": tangents(numbered(map(slope, states))),
+        "initial_tangent": tangents({(states.index(name),): start(name) for name in given}),
+        "outputs_tangent": tangents(numbered(map(value, outputs))),
     }
 
 
 def _same(got: Any, wanted: Any, near: list[Any], tolerance: float, where: str) -> None:
-    """`wanted`: the exact value with that of plain floats, or what computes the exact slope with its uncertainty."""
-    again = wanted if callable(wanted) else None
-    wanted, other = wanted() if callable(wanted) else wanted
-    if wanted is None:
+    """`wanted` computes the exact value with that of plain floats, or the exact slope with its uncertainty."""
+    truth, other = wanted()
+    if truth is None:
         assert got is None, where
         return
-    wanted = float(wanted)
+    shape = np.shape(truth)
+    if not shape:
+        _same_number(
+            float(got), float(truth), float(other), [float(n) for n in near], lambda: wanted(17)[0], tolerance, where
+        )
+        return
+    got, other, *near = (np.broadcast_to(np.asarray(v, dtype=float), shape) for v in (got, other, *near))
+    for place in np.ndindex(shape):
+        _same_number(
+            float(got[place]),
+            float(truth[place]),
+            float(other[place]),
+            [float(n[place]) for n in near],
+            lambda place=place: wanted(17)[0][place],
+            tolerance,
+            f"element {place} of {where}",
+        )
+
+
+def _same_number(
+    got: float, wanted: float, other: float, near: list[float], again: Any, tolerance: float, where: str
+) -> None:
     if not math.isfinite(wanted):
         return
     if tolerance == VALUE:
@@ -277,13 +465,10 @@ def _same(got: Any, wanted: Any, near: list[Any], tolerance: float, where: str) 
         floor = 10 * abs(other - wanted) if math.isfinite(other) else 0.0
     else:
         floor = FLOOR + other
-    spread = max((abs(n - got) for n in near if math.isfinite(n)), default=0.0)
-    if again is not None and not abs(got - wanted) <= tolerance * abs(wanted) + SPREAD * spread + floor:
-        smaller, _ = again(17)
-        if not abs(smaller - wanted) <= 1e-3 * abs(wanted):
-            # The step crosses a jump: `mod` of a huge number is one saw-tooth beside the other.
-            return
-    assert math.isfinite(got), f"{got}, not {wanted}: {where}"
-    assert abs(got - wanted) <= tolerance * abs(wanted) + SPREAD * spread + floor, (
-        f"{got}, not {wanted} (±{spread}): {where}"
-    )
+    moved = max((abs(n - got) for n in near if math.isfinite(n)), default=0.0)
+    close = abs(got - wanted) <= tolerance * abs(wanted) + SPREAD * moved + floor
+    # Or the step crosses a jump: `mod` of a huge number is one saw-tooth beside the other.
+    crossed = tolerance != VALUE and not close and not abs(again() - wanted) <= 1e-3 * abs(wanted)
+    if not crossed:
+        assert math.isfinite(got), f"{got}, not {wanted}: {where}"
+        assert close, f"{got}, not {wanted} (±{moved}): {where}"

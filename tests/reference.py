@@ -3,20 +3,25 @@
 The compiler lowers a tree once, and all that it makes of it shares that lowering; a fault of precedence there would be
 in every test of the rest. So this file reads the tree in the plainest way, with its own meaning of each function, on
 two kinds of numbers: floats (what a user's calculator does, IEEE at the edges: 1/0 is inf), and mpmath's with 40
-digits (what is true; central differences of it are right to about 25 digits).
+digits (what is true; central differences of it are right to about 25 digits). An array is NumPy's, of dtype object,
+with such numbers as elements.
 
     point = Reference(parse(source)).at(t=0, states={"x": 1}, params={"k": 2})
-    point.slope("x"), point.value("rate"), point.initial("x")
+    point.slope("x"), point.value("rate"), point.initial("x"), point.jumps()
 """
 
 from __future__ import annotations
 
 import math
+import operator
+import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 import mpmath
+import numpy as np
 
 from odec.syntax import tree
 
@@ -31,6 +36,7 @@ class Floats:
 
     number = float
     pi = math.pi
+    undefined = False
 
     def divide(self, a: float, b: float) -> float:
         if b != 0:
@@ -138,46 +144,92 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+Shape = tuple[int, ...]
+_JUMPS = (tree.At, tree.Every, tree.When)
+
+
+def each(function: Callable[..., Any], *values: Any) -> Any:
+    """A function of numbers, element by element where there are arrays."""
+    for value in values:
+        if isinstance(value, np.ndarray):
+            return np.frompyfunc(function, len(values), 1)(*values)
+    return function(*values)
+
+
+def spread(value: Any, shape: Shape) -> Any:
+    """The value in this shape: a number stands for every element."""
+    return np.broadcast_to(np.asarray(value, dtype=object), shape) if shape else value
+
+
 class Reference:
     """A file with its names sorted out, in the simplest way that LANGUAGE.md allows."""
 
     def __init__(self, file: tree.File) -> None:
         statements = file.statements
         self.params = {s.name.name: s for s in statements if isinstance(s, tree.Param)}
-        self.consts = {s.name.name: s for s in statements if isinstance(s, tree.Const)}
+        self.consts = {s.name.name: s for s in statements if isinstance(s, tree.Const | tree.Size)}
+        self.inputs = [s.name.name for s in statements if isinstance(s, tree.Input)]
+        self.data = [s.name.name for s in statements if isinstance(s, tree.Data)]
         self.functions = {s.name.name: s for s in statements if isinstance(s, tree.Function)}
         self.starts = {str(s.name): s.value for s in statements if isinstance(s, tree.State)}
         self.observed = [str(s.name) for s in statements if isinstance(s, tree.Observe)]
+        self.noises = [s.noise for s in statements if isinstance(s, tree.Observe) and s.noise]
+        self.jumps = [s for s in statements if isinstance(s, _JUMPS)]
         equations = {s.target.name: (s.target.order, s.value) for s in statements if isinstance(s, tree.Equation)}
+        equations |= {s.target.name: (1, s.value) for s in statements if isinstance(s, tree.Next)}
         assigned = {s.name.name: s.value for s in statements if isinstance(s, tree.Assignment)}
         known = {name for name in self.starts if "'" not in name} | set(equations)
-        others = {
-            *self.params,
-            *self.consts,
-            *assigned,
-            *(s.name.name for s in statements if isinstance(s, tree.Observe) and s.value),
-        }
+        declared = {*known, *self.params, *self.consts, *self.inputs, *self.data, *assigned}
+        observed = {s.name.name: _measured(s) for s in statements if isinstance(s, tree.Observe)}
+        # `observe x ~ normal(x, s)` of a state gives a noise and defines nothing.
+        measured = {n: v for n, (v, own) in observed.items() if v is not None and (own or n not in declared)}
+        others = {*self.params, *self.consts, *self.inputs, *self.data, *assigned, *measured}
         used = _used(file)
         for name in assigned:
             evident = name[1:] in used and name[1:] not in others and name not in used
             if name[0] == "d" and name[1:] not in ("", "t", "pi") and (name[1:] in known or evident):
                 equations[name[1:]] = (1, assigned[name])
         self.intermediates = {n: v for n, v in assigned.items() if not (n[0] == "d" and n[1:] in equations)}
-        self.intermediates |= {s.name.name: s.value for s in statements if isinstance(s, tree.Observe) and s.value}
+        self.intermediates |= {n: v for n, v in measured.items() if n not in equations}
         self.equations: dict[str, tree.Node | str] = {}
         for name, (order, value) in equations.items():
             for n in range(order - 1):
                 self.equations[name + "'" * n] = name + "'" * (n + 1)
             self.equations[name + "'" * (order - 1)] = value
+        self.has_arrays = any(isinstance(node, tree.Array) for node in _nodes(file))
+        self.shapes: dict[str, Shape] = {}
+        sizes = self.at()
+        for s in statements:
+            if isinstance(s, tree.State | tree.Param | tree.Const | tree.Input):
+                self.shapes[str(s.name)] = tuple(int(sizes.number(part)) for part in s.shape)
+        for name in self.states:
+            # A slope has the shape of its state.
+            self.shapes[name] = self.shapes.get(name) or self.shapes.get(name.rstrip("'"), ())
+        self.has_arrays = self.has_arrays or any(self.shapes.values())
 
     @property
     def states(self) -> list[str]:
         """Every state and slope: declared ones first, in the order of the text."""
         return [*self.starts, *(name for name in self.equations if name not in self.starts)]
 
-    def guesses(self) -> dict[str, float]:
-        """The first guess of each param."""
-        return {name: float(self.at().number(s.value)) for name, s in self.params.items()}
+    @property
+    def others(self) -> list[str]:
+        """What is given from outside: inputs and `data`."""
+        return [*self.inputs, *self.data]
+
+    def guesses(self, chance: random.Random | None = None) -> dict[str, Any]:
+        """The first guess of each param; numbers between -1 and 1 where an initializer draws them."""
+        chance = chance or random.Random(0)
+        found: dict[str, Any] = {}
+        for name, s in self.params.items():
+            shape, written = self.shapes[name], s.value
+            assert written is not None
+            if shape and isinstance(written, tree.Call) and written.function.name not in self.functions:
+                found[name] = np.reshape([chance.uniform(-1, 1) for _ in range(math.prod(shape))], shape)
+                continue
+            value = self.at().number(written)
+            found[name] = np.asarray(spread(value, shape), dtype=float) if shape else float(value)
+        return found
 
     def at(
         self,
@@ -185,36 +237,104 @@ class Reference:
         states: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         numbers: Any = FLOATS,
+        others: Mapping[str, Any] | None = None,
     ) -> Point:
-        """The model at a point."""
-        return Point(self, t, states or {}, params or {}, numbers)
+        """The model at a point; `others` are the values of inputs and `data`."""
+        return Point(self, t, {**(states or {}), **(params or {}), **(others or {})}, numbers)
+
+
+def _measured(observe: tree.Observe) -> tuple[tree.Expression | None, bool]:
+    """What an `observe` defines, and whether it says so itself: the location of its noise is the output else."""
+    if observe.value is not None or observe.noise is None or observe.name.order:
+        return observe.value, True
+    return observe.noise.arguments[0], False
 
 
 class Point:
-    """The values of a model where time, states and params have these values."""
+    """The values of a model where time, states, params, inputs and data have these values."""
 
-    def __init__(self, model: Reference, t: Any, states: Mapping, params: Mapping, numbers: Any) -> None:
+    def __init__(self, model: Reference, t: Any, given: Mapping[str, Any], numbers: Any) -> None:
         self.model, self.n = model, numbers
-        self.known = {name: numbers.number(v) for name, v in [*states.items(), *params.items()]}
+        self.known = {name: each(numbers.number, value) for name, value in given.items()}
         if t is not None:
             self.known["t"] = numbers.number(t)
 
     def slope(self, state: str) -> Any:
-        """The derivative of a state."""
+        """The derivative of a state; its next value in a map."""
         equation = self.model.equations[state]
-        return self.value(equation) if isinstance(equation, str) else self.number(equation)
+        return self._shaped(state, self.value(equation) if isinstance(equation, str) else self.number(equation))
 
     def initial(self, state: str) -> Any:
         """The start value of a state, None where the text gives none."""
         written = self.model.starts.get(state)
-        return None if written is None else self.number(written)
+        return None if written is None else self._shaped(state, self.number(written))
+
+    def noises(self) -> list[list[Any]]:
+        """For each noise, what its distribution takes behind the location."""
+        return [[self.number(argument) for argument in noise.arguments[1:]] for noise in self.model.noises]
+
+    # Jumps
+
+    def times(self) -> list[list[Any]]:
+        """For each jump the times of an `at`; period, start and stop of an `every`; nothing of a `when`."""
+        found = []
+        for jump in self.model.jumps:
+            match jump:
+                case tree.At():
+                    times: tuple[tree.Node | None, ...] = jump.times
+                case tree.Every():
+                    times = (jump.period, jump.start, jump.stop)
+                case _:
+                    times = ()
+            found.append([None if time is None else self.number(time) for time in times])
+        return found
+
+    def jumps(self) -> list[dict[str, Any]]:
+        """For each jump the new value of each state that it changes: all right-hand sides before any is assigned."""
+        return [{str(c.target): self._shaped(str(c.target), self._new(c)) for c in j.changes} for j in self.model.jumps]
+
+    def _new(self, change: tree.Change) -> Any:
+        value, old = self.number(change.value), self.value(str(change.target))
+        match change.operator:
+            case "+=":
+                return each(operator.add, old, value)
+            case "-=":
+                return each(operator.sub, old, value)
+            case "*=":
+                return each(operator.mul, old, value)
+            case "/=":
+                return each(self.n.divide, old, value)
+        return value
+
+    def conditions(self) -> list[tuple[bool, Any]]:
+        """For each `when` whether it holds, and how far it is inside (negative: outside) of what it asks."""
+        conditions = [jump.condition for jump in self.model.jumps if isinstance(jump, tree.When)]
+        return [(self.holds(condition, {}), self._margin(condition)) for condition in conditions]
+
+    def _margin(self, node: tree.Node) -> Any:
+        match node:
+            case tree.Comparison():
+                values = [self.number(operand) for operand in node.operands]
+                pairs = zip(node.operators, values, values[1:], strict=False)
+                return self.n.function("min", *(_MARGINS[o](a, b) for o, a, b in pairs))
+            case tree.Logical():
+                least = "min" if node.operator == "and" else "max"
+                return self.n.function(least, *map(self._margin, node.operands))
+            case tree.Not():
+                return -self._margin(node.operand)
+        raise NotImplementedError(node)
+
+    # Names and expressions
+
+    def _shaped(self, name: str, value: Any) -> Any:
+        return spread(value, self.model.shapes.get(name, ()))
 
     def value(self, name: str) -> Any:
         """What a name means."""
         if name not in self.known:
             model = self.model
             if name in model.consts:
-                self.known[name] = self.number(model.consts[name].value)
+                self.known[name] = self._shaped(name, self.number(model.consts[name].value))
             elif name == "pi":
                 self.known[name] = self.n.pi
             else:
@@ -230,78 +350,150 @@ class Point:
             case tree.Name():
                 return own[node.name] if node.name in own else self.value(str(node))
             case tree.Negative():
-                return -self.number(node.operand, own)
+                return each(operator.neg, self.number(node.operand, own))
             case tree.Sum():
                 total = self.number(node.terms[0], own)
                 for sign, term in zip(node.signs[1:], node.terms[1:], strict=True):
-                    total = total + sign * self.number(term, own)
+                    total = each(operator.add if sign > 0 else operator.sub, total, self.number(term, own))
                 return total
             case tree.Product():
                 product = self.number(node.factors[0], own)
-                for operator, factor in zip(node.operators, node.factors[1:], strict=True):
-                    value = self.number(factor, own)
-                    product = product * value if operator == "*" else n.divide(product, value)
+                for written, factor in zip(node.operators, node.factors[1:], strict=True):
+                    product = self._times(written, product, self.number(factor, own))
                 return product
             case tree.Power():
-                return n.power(self.number(node.base, own), self.number(node.exponent, own))
+                return each(n.power, self.number(node.base, own), self.number(node.exponent, own))
             case tree.Call():
                 return self.call(node, own)
-        return n.number(1 if self.holds(node, own) else 0)
+            case tree.Array():
+                items = [np.asarray(self.number(item, own), dtype=object) for item in node.items]
+                inner = np.broadcast_shapes(*(item.shape for item in items))
+                return np.stack([np.broadcast_to(item, inner) for item in items])
+            case tree.Index():
+                return self.number(node.base, own)[tuple(self._place(item, own) for item in node.items)]
+        return each(lambda truth: n.number(1 if truth else 0), self.holds(node, own))
 
-    def holds(self, node: tree.Node, own: Mapping[str, Any]) -> bool:
-        """Whether a condition is true."""
+    def _times(self, written: str, left: Any, right: Any) -> Any:
+        if written == "@":
+            return np.dot(left, right)
+        return each(operator.mul if written == "*" else self.n.divide, left, right)
+
+    def _place(self, item: tree.Node, own: Mapping[str, Any]) -> Any:
+        if isinstance(item, tree.Slice):
+            ends = (item.start, item.stop)
+            return slice(*(None if end is None else int(self.number(end, own)) for end in ends))
+        return int(self.number(item, own))
+
+    def holds(self, node: tree.Node, own: Mapping[str, Any]) -> Any:
+        """Whether a condition is true (for each element)."""
         match node:
             case tree.Comparison():
                 values = [self.number(operand, own) for operand in node.operands]
-                return all(_COMPARE[o](a, b) for o, a, b in zip(node.operators, values, values[1:], strict=False))
-            case tree.Logical(operator="and"):
-                return all(self.holds(operand, own) for operand in node.operands)
-            case tree.Logical(operator="or"):
-                return any(self.holds(operand, own) for operand in node.operands)
+                pairs = zip(node.operators, values, values[1:], strict=False)
+                return reduce(_both, [each(_COMPARE[o], a, b) for o, a, b in pairs])
+            case tree.Logical():
+                return reduce(_both if node.operator == "and" else _either, [self.holds(o, own) for o in node.operands])
             case tree.Not():
-                return not self.holds(node.operand, own)
+                return each(operator.not_, self.holds(node.operand, own))
         raise NotImplementedError(node)
 
     def call(self, node: tree.Call, own: Mapping[str, Any]) -> Any:
-        """The value of a call; of an `if` only the chosen branch is looked at."""
+        """The value of a call."""
         name, arguments = node.function.name, node.arguments
         if name == "if":
-            for condition, value in zip(arguments[:-1:2], arguments[1::2], strict=False):
-                if self.holds(condition, own):
-                    return self.number(value, own)
-            return self.number(arguments[-1], own)
+            return self._choice(arguments, own)
         values = [self.number(argument, own) for argument in arguments]
         if name in self.model.functions:
             function = self.model.functions[name]
             return self.number(function.value, dict(zip((p.name for p in function.parameters), values, strict=True)))
-        return self.n.number(self.n.function(name, *values))
+        match name:
+            case "sum":
+                return np.sum(values[0]) if isinstance(values[0], np.ndarray) else values[0]
+            case "mean":
+                return self.n.divide(np.sum(values[0]), np.size(values[0]))
+            case "dot":
+                return np.dot(*values)
+            case "roll":
+                return np.roll(values[0], int(values[1]))
+            case "range":
+                return each(self.n.number, np.arange(int(values[0])))
+        return each(lambda *numbers: self.n.number(self.n.function(name, *numbers)), *values)
+
+    def _choice(self, arguments: tuple[tree.Expression, ...], own: Mapping[str, Any]) -> Any:
+        """The chosen branch, element by element; the others are looked at for their shape alone."""
+        conditions = [self.holds(condition, own) for condition in arguments[:-1:2]]
+        branches = [*arguments[1::2], arguments[-1]]
+        if not self.model.has_arrays:
+            return self.number(next((b for c, b in zip(conditions, branches, strict=False) if c), arguments[-1]), own)
+        before = self.n.undefined
+        values, hidden = [], False
+        for branch in branches:
+            self.n.undefined = False
+            values.append(self.number(branch, own))
+            # A NaN that is seen matters where it is chosen; one that went elsewhere (into a condition) always does.
+            hidden = hidden or (self.n.undefined and not np.any(each(_is_nan, values[-1])))
+        place = each(lambda *truths: truths.index(True) if True in truths else len(truths), *conditions)
+        chosen = each(lambda at, *numbers: numbers[at], place, *values)
+        self.n.undefined = before or hidden or bool(np.any(each(_is_nan, chosen)))
+        return chosen
+
+
+def _both(a: Any, b: Any) -> Any:
+    return each(lambda p, q: bool(p and q), a, b)
+
+
+def _either(a: Any, b: Any) -> Any:
+    return each(lambda p, q: bool(p or q), a, b)
+
+
+def _is_nan(value: Any) -> bool:
+    return bool(value != value)
+
+
+_MARGINS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": lambda a, b: b - a,
+    "<=": lambda a, b: b - a,
+    ">": lambda a, b: a - b,
+    ">=": lambda a, b: a - b,
+    "==": lambda a, b: -abs(a - b),
+    "!=": lambda a, b: abs(a - b),
+}
 
 
 def _used(file: tree.File) -> set[str]:
     """The names that stand in expressions, wherever."""
-    found: set[str] = set()
+    return {node.name for node in _nodes(file) if isinstance(node, tree.Name)}
+
+
+def _nodes(file: tree.File) -> Iterator[tree.Node]:
+    """Every node but the names of what is defined or called."""
     waiting: list[Any] = [file.statements]
+    passed = {"name", "target", "function", "kind", "parameters", "method", "span", "comment"}
     while waiting:
         item = waiting.pop()
         if isinstance(item, tuple):
             waiting.extend(item)
-        elif isinstance(item, tree.Name):
-            found.add(item.name)
         elif isinstance(item, tree.Node):
-            fields = {"name", "target", "function", "kind", "parameters", "method", "span", "comment"}
-            waiting.extend(getattr(item, key) for key in _fields(item) if key not in fields)
-    return found
+            yield item
+            waiting.extend(getattr(item, key) for key in _fields(item) if key not in passed)
 
 
 def _fields(node: tree.Node) -> list[str]:
     return list(node.__dataclass_fields__)
 
 
-def central_difference(function: Callable[[Any], Any], at: float, step: int = 13) -> tuple[float, float]:
-    """The derivative of a function of an exact number, and what the digits that are carried leave open of it."""
+def central_difference(function: Callable[[Any], Any], at: float = 0.0, step: int = 13) -> tuple[Any, Any]:
+    """The derivative of a function of an exact number, and what the digits that are carried leave open of it; arrays
+    where the function gives one."""
     with mpmath.workdps(DIGITS):
         x = mpmath.mpf(at)
         h = mpmath.mpf(10) ** -step * max(abs(x), mpmath.mpf(10) ** -3)
         above, below = function(x + h), function(x - h)
-        open_digits = max(abs(above), abs(below)) * mpmath.mpf(10) ** (3 - DIGITS) / h
-        return float((above - below) / (2 * h)), float(open_digits)
+
+        def slope(a: Any, b: Any) -> float:
+            return float((a - b) / (2 * h))
+
+        def open_digits(a: Any, b: Any) -> float:
+            return float(max(abs(a), abs(b)) * mpmath.mpf(10) ** (3 - DIGITS) / h)
+
+        return each(slope, above, below), each(open_digits, above, below)
