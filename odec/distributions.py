@@ -1,4 +1,4 @@
-"""The distributions of the language, for noise and priors: one row says all that the compiler knows of one."""
+"""The distributions of the language, for noise and priors, and Keras's initializers, for arrays of params."""
 
 from __future__ import annotations
 
@@ -26,3 +26,21 @@ _ROWS = (
 
 DISTRIBUTIONS: dict[str, Distribution] = {row.name: row for row in _ROWS}
 NOISE = tuple(name for name in DISTRIBUTIONS if name != "uniform")
+
+# Keras's initializers that need no arguments: what an array of params may start from.
+INITIALIZERS = (
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
+)

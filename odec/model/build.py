@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from odec.diagnostics import Diagnostic, OdecError, nearest
-from odec.distributions import DISTRIBUTIONS
+from odec.distributions import DISTRIBUTIONS, INITIALIZERS
 from odec.methods import METHODS, unknown_method
 from odec.model.checks import check, sorted_names
 from odec.model.expression import Expression, Shape, ShapeError, broadcast, evaluate, shape_text, symbols
@@ -16,24 +16,6 @@ from odec.model.names import Names, names_of
 from odec.model.warnings import warnings_of
 from odec.source import Source
 from odec.syntax import tree
-
-# Keras's initializers that need no arguments.
-INITIALIZERS = (
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "identity",
-    "lecun_normal",
-    "lecun_uniform",
-    "ones",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
-    "truncated_normal",
-    "variance_scaling",
-    "zeros",
-)
 
 
 def build(source: Source, file: tree.File) -> tuple[Model, tuple[Diagnostic, ...]]:
@@ -263,7 +245,8 @@ class _Builder:
             )
 
     def _check_log(self, statement: tree.Param, value: object, lower: float) -> None:
-        bad_guess = any(v <= 0 for v in _numbers(value))
+        # What an initializer draws may have either sign.
+        bad_guess = any(v <= 0 for v in _numbers(value)) or (isinstance(value, str) and value != "ones")
         if bad_guess or (lower <= 0 and statement.bounds is not None):
             wrong = "its first guess" if bad_guess else "its lower bound"
             assert statement.value is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from odec.diagnostics import Diagnostic, nearest
+from odec.distributions import INITIALIZERS
 from odec.functions import FUNCTIONS, RESERVED_NAMES, SPECIAL_FUNCTIONS
 from odec.model.names import Named, Names
 from odec.model.walk import expressions_of, names_in, nodes
@@ -116,6 +117,11 @@ class _Checker:
         named = self.names.table.get(name)
         if name in _BUILT_IN:
             self._arity(node, name, *_built_in_arity(name))
+        elif named is None and name in INITIALIZERS:
+            cure = f"write `param W[N] = {name}()`, with the array's shape"
+            self.report(
+                "E0203", f"`{name}` draws the first guess of an array of params, and is no function", node, cure
+            )
         elif named is None:
             functions = [*_BUILT_IN, *(n for n, d in self.names.table.items() if d.kind == "function")]
             self.report(
