@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from odec.diagnostics import OdecError
@@ -30,16 +31,33 @@ def ready_folder(path: str | Path) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def kept_if_filled(path: Path | None, made: bool) -> Iterator[None]:
+    """Takes away a folder that was `made` for what then failed, or was interrupted, before anything was in it."""
+    try:
+        yield
+    except BaseException:
+        if path is not None and made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a file beside `path`, with the same suffix, and puts it in place when it is complete.
 
-    Raises OdecError (E0701) where that fails; `path` is then as it was.
+    A link is followed, and stays. What is no file of its own (`/dev/null`, a pipe) is written into: taking its place
+    would remove the device. Raises OdecError (E0701) where that fails; `path` is then as it was.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{target.stem}-{os.getpid()}{path.suffix}")
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            _write_into(path, write)
+            return
         write(beside)
-        beside.replace(path)
+        beside.replace(target)
     except OSError as error:
         raise OdecError.of(
             "E0701", f"`{path}` cannot be written: {error.strerror or error}", help="choose another place"
@@ -48,6 +66,14 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         # Where the folder itself is wrong there is nothing to remove.
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def _write_into(device: Path, write: Callable[[Path], object]) -> None:
+    with tempfile.TemporaryDirectory(prefix="odec-") as folder:
+        whole = Path(folder) / f"whole{device.suffix}"
+        write(whole)
+        with whole.open("rb") as source, device.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 import odec
 from odec.diagnostics import Diagnostic, OdecError, nearest
+from odec.files import kept_if_filled, ready_folder
 from odec.fit.data import read_data
 from odec.fit.least_squares import CONVERGED, NOT_FINITE, Search, Settings, minimise
 from odec.fit.problem import Problem, check_supported, data_times
@@ -168,29 +169,31 @@ def fit(
         raise OdecError.of("E0606", f"{starts} starts were asked for", help="at least one start is needed")
     layer, text = _loaded(model)
     problem, accurate = _problem(layer, data, time, solver, step, start, consts, initial, inputs)
+    made = output is not None and not Path(output).exists()
     folder = _folder(output)
-    z = problem.scale.draw(starts, seed)
-    if method == "lm":
-        search = minimise(
-            problem.batched(starts), z, problem.scale.box, Settings(floor=problem.floor), _watch(progress, starts)
-        )
-    else:
-        from odec.fit.adam import adam
+    with kept_if_filled(folder, made):
+        z = problem.scale.draw(starts, seed)
+        if method == "lm":
+            search = minimise(
+                problem.batched(starts), z, problem.scale.box, Settings(floor=problem.floor), _watch(progress, starts)
+            )
+        else:
+            from odec.fit.adam import adam
 
-        search = adam(problem, z, epochs=epochs, learning_rate=learning_rate, progress=progress)
-    if search.reason[search.best] == NOT_FINITE:
-        message = not_finite(problem, problem.scale.to_values(z[0]))
-        raise OdecError.of("E0605", message, help="start from other values, or narrow the bounds")
-    if accurate and method == "lm":
-        problem, search = _with_enough_steps(problem, search)
-    found = _fit(problem, search, method, accurate, starts, seed, clock.perf_counter() - began)
-    if folder is None:
+            search = adam(problem, z, epochs=epochs, learning_rate=learning_rate, progress=progress)
+        if search.reason[search.best] == NOT_FINITE:
+            message = not_finite(problem, problem.scale.to_values(z[0]))
+            raise OdecError.of("E0605", message, help="start from other values, or narrow the bounds")
+        if accurate and method == "lm":
+            problem, search = _with_enough_steps(problem, search)
+        found = _fit(problem, search, method, accurate, starts, seed, clock.perf_counter() - began)
+        if folder is None:
+            return found
+        from odec.fit.report import write_report
+
+        found = replace(found, output=folder)
+        write_report(found, folder, layer, text, time)
         return found
-    from odec.fit.report import write_report
-
-    found = replace(found, output=folder)
-    write_report(found, folder, layer, text, time)
-    return found
 
 
 def _loaded(model: Any) -> tuple[Any, str | None]:
@@ -205,8 +208,6 @@ def _loaded(model: Any) -> tuple[Any, str | None]:
 
 
 def _folder(output: str | Path | None) -> Path | None:
-    from odec.files import ready_folder
-
     return None if output is None else ready_folder(output)
 
 
