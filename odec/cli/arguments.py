@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import click
@@ -116,3 +118,17 @@ def files_by_name(given: Iterable[tuple[str, str]], option: str) -> dict[str, st
             raise click.UsageError(f"{option} gives `{name}` twice: {files[name]} and {file}")
         files[name] = file
     return files
+
+
+def refuse_to_overwrite(outputs: Iterable[str | None], read: Iterable[str | None]) -> None:
+    """A usage error where a file to be written is one that is read, or is written twice."""
+    taken = {os.path.realpath(path): f"`{path}`, which is read" for path in read if path is not None}
+    for path in outputs:
+        if path is None or path == "-":
+            continue
+        place = os.path.realpath(path)
+        if Path(place).exists() and not Path(place).is_file():
+            continue  # a terminal, /dev/null: nothing is lost there
+        if place in taken:
+            raise click.UsageError(f"the output would overwrite {taken[place]}; name another place")
+        taken[place] = f"`{path}`, which is written too"

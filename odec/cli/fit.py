@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from odec.cli.arguments import ASSIGNMENTS, FILE, NAMED_FILE, NUMBER, Assigned, files_by_name, values_by_name
+from odec.cli.arguments import (
+    ASSIGNMENTS,
+    FILE,
+    NAMED_FILE,
+    NUMBER,
+    Assigned,
+    files_by_name,
+    refuse_to_overwrite,
+    values_by_name,
+)
 from odec.cli.layers import layer_class
 from odec.cli.printing import print_json, warn
 from odec.cli.progress import bar
+
+# What may stand in the folder and be named as an input of the next fit.
+TEXTS = ("fitted.ode", "trajectory.csv")
 
 
 @click.command("fit")
@@ -38,6 +51,11 @@ def command(
 ) -> None:
     """Fit the params of MODEL to DATA, a CSV file with a time column and columns named like states or outputs."""
     start, inputs = values_by_name(sets, "--set"), files_by_name(tables, "--input")
+    refuse_to_overwrite([str(Path(output, name)) for name in TEXTS], (model, data, *inputs.values()))
+    if options["method"] != "adam":
+        for name in ("epochs", "learning_rate"):
+            if options[name] is not None:
+                raise click.UsageError(f"--{name.replace('_', '-')} belongs to --method adam")
     layer_class(model)  # `fit` finds it loaded, and writes the estimates into the text of the file
     from odec.fit.fitting import fit
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -14,6 +15,9 @@ from odec import __version__
 from odec.diagnostics import OdecError
 
 INTERRUPTED = 130
+
+# Files answer for themselves (odec/files.py): what is left is the table or the text on stdout.
+STDOUT_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 # In the order of use, which `odec --help` keeps. `odec NAME` is the object `command` of `odec.cli.NAME`.
 COMMANDS = ("compile", "check", "show", "explain", "solve", "fit", "fmt")
@@ -58,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted()
     except BrokenPipeError:
         return _reader_left()
+    except OSError as error:
+        if error.errno in STDOUT_FULL:
+            return _stdout_failed(error)
+        return _fault(sys.argv[1:] if arguments is None else arguments)
     except Exception:
         return _fault(sys.argv[1:] if arguments is None else arguments)
 
@@ -69,8 +77,20 @@ def _interrupted() -> int:
 
 def _reader_left() -> int:
     """Whoever read our output wants no more (`odec solve … | head`): no message, also not when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _close_stdout()
     return 0
+
+
+def _stdout_failed(error: OSError) -> int:
+    failure = OdecError.of("E0701", f"the output cannot be written: {error.strerror}", "name another place")
+    click.echo(str(failure), err=True)
+    _close_stdout()
+    return failure.exit_code
+
+
+def _close_stdout() -> None:
+    """What is still in its buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fault(arguments: Sequence[str]) -> int:

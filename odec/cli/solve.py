@@ -14,6 +14,7 @@ from odec.cli.arguments import (
     NUMBERS,
     Assigned,
     files_by_name,
+    refuse_to_overwrite,
     values_by_name,
 )
 from odec.cli.layers import layer_class
@@ -65,6 +66,9 @@ def command(
     """Solve MODEL from its start to --to. What is not said here comes from the model's own `solve` statement."""
     params, init = values_by_name(sets, "--set"), values_by_name(inits, "--init")
     inputs = files_by_name(tables, "--input")
+    if run["times"] is not None and run["every"] is not None:
+        raise click.UsageError("--times and --every both say where the rows are; leave one away")
+    refuse_to_overwrite((output, plot), (model, fitted, *inputs.values()))
     layer = layer_class(model)
     from odec.solution import solve
 

@@ -196,6 +196,28 @@ def test_a_reader_who_leaves_gets_no_message(model: Path, root: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout_is_no_fault_of_ours(model: Path, root: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "odec", "solve", str(model)]
+        done = subprocess.run(command, cwd=root, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error[E0701]: the output cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_fit_that_fails_leaves_no_folder(odec: Any, model: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("t,x\n0,3\n1,2\n", encoding="utf-8")
+    model.write_text("param k = 1\nstate x = 3\ndx = -k*x/0\n", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    for folder, left in (("fit", False), ("mine", True)):
+        result = odec("fit", model, data, "-o", tmp_path / folder)
+        assert result.code == 1, result
+        assert (tmp_path / folder).exists() is left
+
+
 def test_help_and_version_exit_with_0(odec: Any) -> None:
     assert odec("--help").code == 0
     assert odec("--version").out.startswith("odec 0.")
