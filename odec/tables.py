@@ -21,9 +21,13 @@ from odec.diagnostics import Diagnostic, OdecError
 
 # A data table beyond this size is a mistake (an image, a core dump).
 LARGEST_TABLE = 512 * 1024 * 1024
-SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma"}
+SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}
+# The first line by which Excel is told the separator.
+SEPARATOR_LINE = re.compile(r'"?sep=(?P<separator>[\t;,|])"?', re.IGNORECASE)
 MISSING = frozenset({"", "nan", "na"})
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?|[+-]?\d+,([eE][+-]?\d+)?")
+# 3,000: thousands, or three decimals?
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -127,11 +131,14 @@ def parse_table(text: str, name: str, digest: str = "") -> Table:
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     numbered = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+    told = SEPARATOR_LINE.fullmatch(numbered[0][1].strip(" ")) if numbered else None
+    if told:
+        del numbered[0]
     if not numbered:
         raise OdecError.of(
             "E0506", f"`{name}` is empty", help="it needs a header line such as `t,x` and rows of numbers"
         )
-    separator = _separator(numbered[0][1])
+    separator = told["separator"] if told else _separator(numbered[0][1])
     parsed = [(line, _cells(text, separator)) for line, text in numbered]
     header, notes = _header(parsed[0][1], [cells for _, cells in parsed[1:]], name)
     rows = [(line, cells) for line, cells in parsed[1:] if any(cells)]
@@ -261,7 +268,15 @@ def _comma_note(name: str, separator: str, rows: list[tuple[int, list[str]]]) ->
                     f"`{name}` mixes decimal commas with decimal points (`{cell}` in line {line})",
                     help="write all numbers one way",
                 )
-    example = next(cell for _, cells in rows for cell in cells if DECIMAL_COMMA.fullmatch(cell))
+    commas = [(line, cell) for line, cells in rows for cell in cells if DECIMAL_COMMA.fullmatch(cell)]
+    if separator == "," and all(GROUPED.fullmatch(cell) for _, cell in commas):
+        line, cell = commas[0]
+        raise OdecError.of(
+            "E0503",
+            f"`{cell}` in line {line} of `{name}` may mean {cell.replace(',', '.')} or {cell.replace(',', '')}",
+            help="write it with a decimal point and without thousands separators",
+        )
+    example = commas[0][1]
     between = SEPARATORS.get(separator, "blank")
     meant = example.replace(",", ".")
     return _warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,8 @@ from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.tables import Table, table_of
 
 EXPERIMENT = "experiment"
+# 3,000.5 or 3.000,5 or 1'000 or 1 000.
+GROUPED = re.compile(r"[+-]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d*)?")
 MOST_CELL_ERRORS = 10
 
 
@@ -152,9 +155,15 @@ def _cell_error(table: Table, row: int, column: str, cell: str, is_time: bool) -
     if not cell.strip() or cell.casefold() in {"nan", "na"}:
         return Diagnostic("E0503", f"{where}: the time is missing", help="every row needs its time")
     wanted = "a time" if is_time else "a number"
-    return Diagnostic(
-        "E0503", f"{where}: `{cell}` is not {wanted}", help="a missing value is an empty cell, `NaN` or `NA`"
-    )
+    return Diagnostic("E0503", f"{where}: `{cell}` is not {wanted}", help=_cell_cure(cell, is_time))
+
+
+def _cell_cure(cell: str, is_time: bool) -> str:
+    if GROUPED.fullmatch(cell):
+        return "write it without thousands separators"
+    if is_time:
+        return "a time is a finite number, in the unit of the model's rates"
+    return "a missing value is an empty cell, `NaN` or `NA`"
 
 
 def _listed(names: Sequence[str]) -> str:

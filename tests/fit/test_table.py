@@ -44,6 +44,8 @@ SAME = {
     "row without a measurement": "t,x\n0,3\n1,2.1\n2,1.5\n3,\n",
     "separator at the line's end": "t,x,\n0,3,\n1,2.1,\n2,1.5,\n",
     "row numbers as pandas writes them": ",t,x\n0,0,3\n1,1,2.1\n2,2,1.5\n",
+    "bars": "t|x\n0|3\n1|2.1\n2|1.5\n",
+    "separator said as for Excel": "sep=;\nt;x\n0;3\n1;2.1\n2;1.5\n",
     "exponents": "t,x\n0e0,.3e1\n1,21E-1\n2,+1.5\n",
 }
 
@@ -110,6 +112,25 @@ def test_cells_that_are_no_numbers_are_named_with_line_and_column(tmp_path: Path
         "`inf`",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("t;x\n0;3.000,5\n", "without thousands separators"),
+        ("t;x\n0;3,000.5\n", "without thousands separators"),
+        ("t,x\n0,1 000\n", "without thousands separators"),
+        ("t,x\nsoon,1\n", "a time is a finite number"),
+        ("t,x\n0,n.d.\n", "a missing value is"),
+        ('t,x\n0,"3,000"\n1,"2,100"\n', "`3,000` in line 2 of"),
+        ('t,x\n0,"3,000"\n1,"2,100"\n', "may mean 3.000 or 3000"),
+    ],
+)
+def test_the_cure_fits_the_cell(tmp_path: Path, text: str, part: str) -> None:
+    with pytest.raises(OdecError) as error:
+        read(tmp_path, text)
+    assert codes(error) == ["E0503"]
+    assert part in str(error.value)
 
 
 def test_many_wrong_cells_are_counted_not_listed(tmp_path: Path) -> None:
