@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from odec.arithmetic import arithmetic_said
 from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.files import write_text
 
@@ -121,6 +122,7 @@ class Solution:
         write_text(path, "\n".join(lines) + "\n")
 
 
+@arithmetic_said
 def solve(
     model: Any,
     *,

@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "distributions": (set(), set()),
     "files": (set(), set()),
     "methods": (set(), set()),
+    "arithmetic": (set(), set()),
     "codes": (set(), set()),
     "syntax": (set(), {"lark"}),
     "model": ({"syntax"}, {"sympy"}),
@@ -38,10 +39,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "loading": ({"compiler", "runtime"}, set()),
     "tables": (set(), {"numpy", "pandas"}),
     "inputs": ({"runtime", "tables"}, {"numpy"}),
-    "solution": ({"inputs", "loading", "runtime"}, {"numpy", "pandas", "keras"}),
+    "solution": ({"arithmetic", "inputs", "loading", "runtime"}, {"numpy", "pandas", "keras"}),
     "plot": (set(), {"numpy", "matplotlib"}),
     # The syntax tree says where in the user's file an estimate replaces a first guess.
-    "fit": ({"runtime", "loading", "solution", "plot", "syntax", "tables", "inputs"}, {"numpy", "pandas", "keras"}),
+    "fit": (
+        {"arithmetic", "runtime", "loading", "solution", "plot", "syntax", "tables", "inputs"},
+        {"numpy", "pandas", "keras"},
+    ),
     "convert": ({"syntax"}, set()),
     "cli": (
         {"codes", "compiler", "convert", "fit", "loading", "plot", "runtime", "solution", "syntax"},

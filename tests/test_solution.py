@@ -163,3 +163,20 @@ def test_a_folder_that_does_not_exist(article, tmp_path):
 def test_unknown_column(article):
     with pytest.raises(KeyError, match="did you mean `x1`"):
         article["X1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "words"),
+    [
+        ("const a = 0\nstate x = 1\nx' = 1/a - x\n", {}, "`dx = 1 / a - x`"),
+        ("const a = 0\nstate x = 1/a\nx' = -x\n", {}, "1 / a"),
+        # What a caller sets is a tensor, and does not raise.
+        ("const K = 2\nstate x = 1\nx' = 1/K - x\n", {"K": 0}, "`x` is no longer a finite number"),
+    ],
+)
+def test_a_formula_of_consts_without_a_value_is_said(tmp_path, text, params, words):
+    path = tmp_path / "model.ode"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(OdecError, match="E0601") as error:
+        solve(path, to=1, step=0.5, params=params)
+    assert words in str(error.value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 import odec
+from odec.arithmetic import arithmetic_said
 from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.files import kept_if_filled, ready_folder
 from odec.fit.data import read_data
@@ -131,6 +132,7 @@ class Fit:
         return self.text
 
 
+@arithmetic_said
 def fit(
     model: Any,
     data: Any,

@@ -39,7 +39,7 @@ def found_step(problem: Problem, values: np.ndarray, largest: float | None = Non
         step, coarse = finer, fine
     if np.isfinite(coarse).all():
         return step
-    raise OdecError.of("E0605", not_finite(problem, values), help="start from other values: `--start name=value`")
+    raise OdecError.of("E0605", not_finite(problem, values), help="start from other values: `--set name=value`")
 
 
 def not_finite(problem: Problem, values: np.ndarray) -> str:
