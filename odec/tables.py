@@ -78,8 +78,14 @@ def table_of(data: Any) -> Table:
         return read_table(data)
     if isinstance(data, Mapping):
         columns = {str(key): list(np.ravel(np.asarray(value, dtype=object))) for key, value in data.items()}
-    else:
+    elif hasattr(data, "columns"):
         columns = {str(key): list(data[key]) for key in data.columns}
+    else:
+        raise OdecError.of(
+            "E0506",
+            f"a {type(data).__name__} is not a table",
+            help="give a path, a pandas DataFrame, or a dict of columns: `{'t': […], 'x': […]}`",
+        )
     return _of_columns(columns, "data")
 
 

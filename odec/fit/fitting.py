@@ -16,7 +16,7 @@ from odec.arithmetic import arithmetic_said
 from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.files import kept_if_filled, ready_folder
 from odec.fit.data import read_data
-from odec.fit.least_squares import CONVERGED, NOT_FINITE, Search, Settings, minimise
+from odec.fit.least_squares import CONVERGED, NOT_FINITE, UNFINISHED, Search, Settings, minimise
 from odec.fit.problem import Problem, check_supported, data_times
 from odec.fit.scale import Scale
 from odec.fit.steps import StepCheck, checked_step, found_step, not_finite
@@ -360,7 +360,9 @@ def _warnings(problem: Problem, search: Search, doubt: Uncertainty, check: StepC
             _warning(
                 "W0602",
                 f"the search did not converge: {reason}",
-                "start elsewhere, or try several starts: `--starts 20`",
+                "run more with `--epochs`, or fit with the method lm"
+                if reason == UNFINISHED
+                else "start elsewhere, or try several starts: `--starts 20`",
             )
         )
     if check.too_large:

@@ -350,7 +350,7 @@ class Layer(keras.layers.Layer):
     def _check_known(self, kind: str, names: Any, known: Sequence[str]) -> None:
         for name in names:
             if name not in known:
-                cure = nearest(name, known) or f"there are: {', '.join(known) or 'none'}"
+                cure = nearest(name, known) or f"there are: {', '.join(dict.fromkeys(known)) or 'none'}"
                 raise ValueError(f"{type(self).__name__} has no {kind} named {name!r}; {cure}. Received: {name!r}")
 
     def _check_shapes(self, shape: Shape | None, series: Shape | None) -> None:

@@ -114,6 +114,7 @@ def test_adam_at_the_articles_rate_ends_below_the_articles_loss(load: Load, exam
     assert found.loss < 136.8
     assert not found.converged
     assert "W0602" in codes(found)
+    assert "`--epochs`" in found.text
 
 
 def test_adam_recovers_from_a_gradient_of_1e26_f11(case: Callable[..., Fit]) -> None:

@@ -216,6 +216,13 @@ def test_frames_and_dicts_read_like_files(tmp_path: Path) -> None:
         assert len(data.digest) == 64
 
 
+@pytest.mark.parametrize("data", [None, [[0, 3]], 3])
+def test_what_is_no_table_is_said(data: object) -> None:
+    with pytest.raises(OdecError, match="is not a table") as error:
+        read_data(data, ["x"])
+    assert codes(error) == ["E0506"]
+
+
 def test_columns_of_different_length_are_an_error() -> None:
     with pytest.raises(OdecError) as error:
         read_data({"t": [0, 1], "x": [1]}, ["x"])

@@ -100,6 +100,7 @@ def test_wrong_number_of_states_lists_them(shape):
         ({}, "how long to run"),
         ({"times": [], "h": 0.1}, "times is empty"),
         ({"steps": 3, "h": 0.1, "outputs": ["totl"]}, "did you mean `total`"),
+        ({"steps": 3, "h": 0.1, "outputs": ["speed"]}, "there are: x, y, eaten, total"),
         ({"steps": 3, "h": 0.1, "params": {"A": 1}}, "did you mean `a`"),
         ({"steps": 3, "h": 0.1, "frozen": ["q"]}, "no param named 'q'"),
         ({"steps": 3, "h": 0.1, "consts": {"a": 1}}, "no const named 'a'"),
