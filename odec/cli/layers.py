@@ -20,13 +20,16 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 def layer_class(model: str) -> Any:
     """The class for a model file or a generated module; the model's warnings go to stderr. Raises OdecError."""
     from odec import compiler
-    from odec.loading import load_model
+    from odec.loading import load_model, load_source
     from odec.source import Source
 
-    if Path(model).suffix != ".py":
-        warn(compiler.check(Source.from_file(model))[1])
+    if Path(model).suffix == ".py":
+        with start_up_hushed():
+            return load_model(model)
+    source = Source.from_file(model)  # once: a pipe gives its text once
+    warn(compiler.check(source)[1])
     with start_up_hushed():
-        return load_model(model)
+        return load_source(source)
 
 
 @contextmanager

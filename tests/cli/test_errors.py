@@ -218,6 +218,13 @@ def test_a_fit_that_fails_leaves_no_folder(odec: Any, model: Path, tmp_path: Pat
         assert (tmp_path / folder).exists() is left
 
 
+def test_a_model_may_come_through_a_pipe(model: Path, root: Path) -> None:
+    command = f"{sys.executable} -m odec solve <(cat {model}) --to 1 --every 1"
+    done = subprocess.run(["bash", "-c", command], cwd=root, capture_output=True, text=True)
+    assert done.stdout.startswith("t,x\n0.0,3.0\n1.0,1.8")
+    assert done.stderr == ""
+
+
 def test_help_and_version_exit_with_0(odec: Any) -> None:
     assert odec("--help").code == 0
     assert odec("--version").out.startswith("odec 0.")
