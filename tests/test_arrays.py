@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from agreement import compare
 from scipy.linalg import expm
 
 import odec
@@ -464,3 +465,28 @@ def test_a_drawn_guess_lies_inside_its_bounds() -> None:
     built.build((None, 0))
     for drawn in (built.parameters()["W"], [p.value for p in scalar_params(layer.description)]):
         assert 0 <= np.min(drawn) < np.max(drawn) <= 0.02 + 1e-9  # float32 for one
+
+
+# A number stands for every element, wherever the whole array is looked at.
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "sum(c)",
+        "[c, c] @ v",
+        "sum(v^0)",
+        "sum(A + k)",
+        "mean(if(N > 2, k, v))",
+        "sum(if(v > 0, k, k))",
+        "sum(if(v > 1, sum(1/v), k))",
+        "(A + k) @ v",
+        "(v + k - v)[1]",
+        "roll(q + k, 1)[0]",
+        "([c, c, c]/[c, c, c] - [c, c, c]/[c, c, c]) @ v + k",
+        "sum(A @ v*k - A @ v*c)",
+    ],
+)
+def test_a_number_stands_for_every_element(formula: str) -> None:
+    text = "size N = 3\nconst c[N] = 0.5\nparam k = 2\nparam A[N, N] = 0.3\nq = 2*c\n"
+    assert compare(f"{text}state v[N] = [0.5, 1.5, 3]\nv' = -v + 0*sum(A)*k*sum(q)\nobserve y = {formula}\n")

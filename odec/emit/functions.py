@@ -67,6 +67,10 @@ class Functions:
             lines.append(f"        consts.setdefault({quoted(size.name)}, {size.value})")
         for const in self.model.consts:
             value = repr(float(const.value.value)) if is_number(const.value) else printer.text(const.value)  # type: ignore[arg-type]
+            if const.shape != const.value.shape:
+                # A number stands for every element.
+                self.used.add("filled")
+                value = f"filled({value}, {', '.join(map(printer.whole, const.written_shape))})"
             lines += wrapped(f"consts.setdefault({quoted(const.name)}, ", value, ")")
         return [*lines, "        return consts"]
 

@@ -20,11 +20,25 @@ _SPELLINGS = {
     "sum": "total",
     "array": "stacked",
     "range": "counted",
+    "spread": "widened",
 }
 _LOGIC = {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
 RUNTIME_FUNCTIONS = frozenset(
     [_SPELLINGS.get(name, name) for name in (*FUNCTIONS, *INTERNAL_FUNCTIONS)]
-    + [*_LOGIC.values(), "power", "select", "matmul", "total", "mean", "roll", "stacked", "counted", "whole"]
+    + [
+        *_LOGIC.values(),
+        "power",
+        "select",
+        "matmul",
+        "total",
+        "mean",
+        "roll",
+        "stacked",
+        "counted",
+        "whole",
+        "widened",
+        "filled",
+    ]
 )
 # Names that a generated function uses for itself.
 _TAKEN = RUNTIME_FUNCTIONS | frozenset(

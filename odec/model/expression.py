@@ -224,7 +224,7 @@ def _is_plain_fraction(top: Expression, bottom: Expression) -> bool:
 
 def power(base: Expression, exponent: Expression) -> Expression:
     """The power; literals without a finite real power stay as they are (see `undefined`)."""
-    if is_number(exponent, 0) or is_number(base, 1):
+    if not base.shape and not exponent.shape and (is_number(exponent, 0) or is_number(base, 1)):
         return ONE
     if is_number(exponent, 1):
         return base
@@ -285,7 +285,8 @@ def choose(*arguments: Expression) -> Expression:
     if arguments[-1].head == "if":
         arguments = (*arguments[:-1], *arguments[-1].args)
     branches = {*arguments[1:-1:2], arguments[-1]}
-    return branches.pop() if len(branches) == 1 else _node("if", arguments)
+    shape = broadcast(*(argument.shape for argument in arguments))
+    return arguments[-1] if len(branches) == 1 and arguments[-1].shape == shape else _node("if", arguments)
 
 
 # Arrays. Each of these is linear in its first argument (`matmul` in both), which is all that derivatives need to know.
@@ -338,11 +339,16 @@ def counted(length: Expression, shape: Shape) -> Expression:
     return _node("range", (length,), shape=shape)
 
 
+def spread(operand: Expression, like: Expression) -> Expression:
+    """The operand in the shape of another formula: what a sum or an index sees of a direction that is one number."""
+    return operand if operand.shape == like.shape else _node("spread", (operand, like), shape=like.shape)
+
+
 def _called(value: Callable[..., float]) -> Callable[[Expression, list[float]], float]:
     return lambda node, args: value(*args)
 
 
-ARRAY_OPERATIONS = frozenset(("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range"))
+ARRAY_OPERATIONS = frozenset(("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range", "spread"))
 
 
 def rebuild(node: Expression, args: tuple[Expression, ...]) -> Expression:

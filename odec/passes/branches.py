@@ -11,7 +11,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from odec.model.expression import Expression, choose, is_number, number, postorder, rebuild, substitute, symbols
+from odec.model.expression import (
+    ARRAY_OPERATIONS,
+    Expression,
+    choose,
+    is_number,
+    number,
+    postorder,
+    rebuild,
+    substitute,
+    symbols,
+)
 from odec.model.model import Model
 
 # For a function without a value everywhere: which argument, and one with which it is harmless. `sqrt`, `atan2` and the
@@ -71,7 +81,13 @@ def _guarded_value(place: int, conditions: tuple[Expression, ...], value: Expres
     deciding = conditions[: place + 1]
     about = _made_of_all(deciding, names)
     changed: dict[Expression, Expression] = {}
+    # Where each element decides for itself, what a sum or a product looks at is not its own alone.
+    places = any(condition.shape for condition in deciding)
+    inside = {n for n in postorder([value]) if n.head in ARRAY_OPERATIONS} if places else set()
+    looked_at = set(postorder(inside))
     for node in postorder([value]):
+        if node in looked_at:
+            continue
         spot, harmless = _HARMLESS.get(node.head, (0, 0))
         # A condition protects only what it speaks of: `if(t < 10, x/V, 0)` says nothing of V.
         if node.head not in _HARMLESS or _is_whole_power(node) or not _made_of(node.args[spot], names) & about:

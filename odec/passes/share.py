@@ -145,7 +145,7 @@ class _Writer:
         if form.head in _NAMELESS:
             return form
         self.count += 1
-        name = symbol(str(self.count), "shared")
+        name = symbol(str(self.count), "shared", form.shape)
         self.steps.append(Step(name, form))
         return name
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from odec.model.expression import (
+    ARRAY_OPERATIONS,
     CONDITIONS,
     Expression,
     add,
@@ -27,7 +28,6 @@ from odec.model.expression import (
     operation_count,
     postorder,
     power,
-    symbols,
 )
 from odec.model.model import Model
 
@@ -85,6 +85,9 @@ def simplified(formula: Expression) -> Expression:
     if found == given:
         return formula
     candidate = translation.back(found)
+    if candidate.shape != formula.shape:
+        # `v - v` is 0 for each element of v.
+        return formula
     if operation_count(candidate) < operation_count(formula) and _is_as_good(candidate, formula):
         return candidate
     return formula
@@ -162,7 +165,8 @@ class _Translation:
 
 def _is_as_good(candidate: Expression, formula: Expression) -> bool:
     """Finite where the user's form is, in float32 too, and equal to rounding, at points of every magnitude."""
-    names = symbols(formula)
+    # An array is looked at as one number, and so is what an operation on arrays gives.
+    names = [n for n in postorder([formula]) if n.head == "symbol" or n.head in ARRAY_OPERATIONS]
     chance = random.Random(20180601)
     for point in range(_POINTS):
         reach = (1.0, 3.0, 12.0)[point % 3]

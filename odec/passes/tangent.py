@@ -8,9 +8,10 @@ where ẋ and Ḟ are the directions, of the shapes of x and F. An array is neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from odec.model.expression import (
+    ARRAY_OPERATIONS,
     CONDITIONS,
     ZERO,
     Expression,
@@ -24,6 +25,7 @@ from odec.model.expression import (
     negate,
     postorder,
     roll,
+    spread,
     stacked,
     symbol,
     total,
@@ -39,12 +41,12 @@ def direction(name: Expression) -> Expression:
     return symbol(str(name.value), f"{name.role} direction", name.shape)
 
 
-def tangents(formulas: Iterable[Expression]) -> tuple[Expression, ...]:
-    """The directional derivatives, in terms of the directions of the symbols."""
+def tangents(formulas: Iterable[Expression], still: Container[Expression] = ()) -> tuple[Expression, ...]:
+    """The directional derivatives, in terms of the directions of the symbols; those that are `still` have none."""
     formulas = tuple(formulas)
     done: dict[Expression, Expression] = {}
     for node in postorder(formulas):
-        done[node] = _tangent(node, done)
+        done[node] = ZERO if node in still else _tangent(node, done)
     return tuple(done[formula] for formula in formulas)
 
 
@@ -52,8 +54,14 @@ def model_tangents(
     model: Model, formulas: Iterable[Expression]
 ) -> tuple[tuple[Expression, ...], dict[Expression, Expression]]:
     """The tangents of formulas, and the definition of each intermediate's direction that they may use."""
-    definitions = {direction(d.symbol): tangents([d.value])[0] for d in model.intermediates}
-    return tangents(formulas), definitions
+    definitions: dict[Expression, Expression] = {}
+    still: set[Expression] = set()
+    for d in model.intermediates:
+        moved = tangents([d.value], still)[0]
+        if is_number(moved, 0):
+            still.add(d.symbol)
+        definitions[direction(d.symbol)] = moved if is_number(moved, 0) else spread(moved, d.value)
+    return tangents(formulas, still), definitions
 
 
 def _tangent(node: Expression, done: Directions) -> Expression:
@@ -64,32 +72,40 @@ def _tangent(node: Expression, done: Directions) -> Expression:
     moving = [done[argument] for argument in node.args]
     if all(is_number(part, 0) for part in moving):
         return ZERO
+    if node.head in ARRAY_OPERATIONS:
+        return _linear(node, moving)
     match node.head:
-        case "sum":
-            return total(moving[0])
-        case "mean":
-            return mean(moving[0])
-        case "roll":
-            return roll(moving[0], node.args[1])
-        case "index":
-            return index(moving[0], node.args[1:], node.shape)
-        case "array":
-            return stacked(tuple(moving))
-        case "matmul":
-            left, right = node.args
-            parts = (
-                matmul(moving[0], right) if moving[0].shape else ZERO,
-                matmul(left, moving[1]) if moving[1].shape else ZERO,
-            )
-            return add(*parts)
         case "add":
             return add(*moving)
         case "negate":
             return negate(moving[0])
+        case "power" if is_number(node.args[1], 0):
+            return ZERO
         case "if" | "max" | "min":
             return _choice(node, done)
     terms = [multiply(partial, done[a]) for a, partial in partials(node) if not is_number(done[a], 0)]
     return add(*terms)
+
+
+def _linear(node: Expression, moving: list[Expression]) -> Expression:
+    """Of an operation that looks at places: a direction that is smaller than what it is of is spread over it first."""
+    if node.head == "array":
+        like = next((item for item in node.args if item.shape == node.shape[1:]), add(*node.args))
+        return stacked((spread(moving[0], like), *moving[1:]))
+    wide = [m if is_number(m, 0) else spread(m, a) for m, a in zip(moving, node.args, strict=True)]
+    match node.head:
+        case "sum":
+            return total(wide[0])
+        case "mean":
+            return mean(wide[0])
+        case "roll":
+            return roll(wide[0], node.args[1])
+        case "index":
+            return index(wide[0], node.args[1:], node.shape)
+    assert node.head == "matmul", node
+    left, right = node.args
+    parts = (matmul(wide[0], right) if wide[0].shape else ZERO, matmul(left, wide[1]) if wide[1].shape else ZERO)
+    return add(*parts)
 
 
 def _choice(node: Expression, done: Directions) -> Expression:

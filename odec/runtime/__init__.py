@@ -1,6 +1,6 @@
 """What generated modules import."""
 
-from odec.runtime.arrays import counted, matmul, mean, roll, stacked, total, whole
+from odec.runtime.arrays import counted, filled, matmul, mean, roll, stacked, total, whole, widened
 from odec.runtime.description import (
     Const,
     Defaults,
@@ -87,6 +87,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "filled",
     "floor",
     "heaviside",
     "log",
@@ -118,6 +119,7 @@ __all__ = [
     "tanh",
     "total",
     "whole",
+    "widened",
     "x_over_expm1",
     "x_over_expm1_slope",
 ]

@@ -64,6 +64,18 @@ def stacked(*items: Any) -> Any:
     return ops.stack([t + like for t in tensors])
 
 
+def filled(value: Any, *shape: int) -> Any:
+    """A const's value in its shape: a number stands for every element."""
+    return as_tensor(value + np.zeros((*shape, 1)))
+
+
+def widened(x: Any, like: Any) -> Any:
+    """The value in the shape of another one."""
+    if is_known(x, like):
+        return x + np.zeros(np.shape(like))
+    return as_tensor(x) + ops.zeros_like(as_tensor(like))
+
+
 def whole(x: Any) -> int:
     """A number made of sizes, as an index or a length. Raises ValueError where it is not whole."""
     if x != int(x):

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from odec.runtime.working import as_tensor
+from odec.runtime.working import as_tensor, is_known
 
 # Whole exponents up to this one are products.
 LARGEST_PRODUCT = 64
@@ -78,10 +78,18 @@ def select(*arguments: Any) -> Any:
     result = arguments[-1]
     for condition, value in zip(arguments[-3::-2], arguments[-2::-2], strict=True):
         if isinstance(condition, (bool, np.bool_)):
-            result = value if condition else result
+            result = _as_wide(value, result) if condition else _as_wide(result, value)
         else:
             result = ops.where(condition, as_tensor(value), as_tensor(result))
     return result
+
+
+def _as_wide(chosen: Any, other: Any) -> Any:
+    """The chosen value in the shape that both make: a number stands for every element of an array."""
+    own, shape = np.shape(chosen) if is_known(chosen) else chosen.shape, getattr(other, "shape", ())
+    if len(shape) < 2 or tuple(own[:-1]) == tuple(shape[:-1]):
+        return chosen
+    return as_tensor(chosen) + ops.zeros_like(as_tensor(other))
 
 
 def logical_and(*conditions: Any) -> Any:
