@@ -199,6 +199,12 @@ def _observes_itself(statement: tree.Observe) -> bool:
     return statement.value is None and statement.noise is None
 
 
+def _no_equation_cure(names: Names, state: str) -> str:
+    if f"d{state}" in names.table:  # `d<name>` is a thing of its own here
+        return f"write `{state}' = …`; `{state}' = 0` where only jumps change it"
+    return f"write `d{state} = …` or `{state}' = …`; `d{state} = 0` where only jumps change it"
+
+
 def _define(names: Names, name: tree.Name, named: Named) -> None:
     known = names.table.get(name.name)
     if known is None or (known.statement is None and named.kind == known.kind):
@@ -291,7 +297,7 @@ def _faults_of_equations(names: Names) -> Iterator[Diagnostic]:
                 "E0205",
                 f"the state `{state}` has no equation",
                 names.table[state].span,
-                help=f"write `d{state} = …` or `{state}' = …`; `d{state} = 0` where only jumps change it",
+                help=_no_equation_cure(names, state),
             )
     for (state, order), statement in names.slopes.items():
         if names.kind(state) == "state" and order >= names.order(state):
