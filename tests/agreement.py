@@ -219,6 +219,7 @@ def compare(source: Source | str, count: int = 4, seed: int = 0, tensors: bool =
     return compare_at(model, layer, where, tensors, slopes, result.text)
 
 
+@np.errstate(all="ignore")
 def compare_at(
     model: reference.Reference,
     layer: Any,
@@ -466,7 +467,7 @@ def _same_number(
         if not math.isfinite(other) and not math.isfinite(got):
             return
         # Where plain floats cancel to nothing, so may the module.
-        floor = 10 * abs(other - wanted) if math.isfinite(other) else 0.0
+        floor = FLOOR + (10 * abs(other - wanted) if math.isfinite(other) else 0.0)
     else:
         floor = FLOOR + other
     moved = max((abs(n - got) for n in near if math.isfinite(n)), default=0.0)
