@@ -17,6 +17,8 @@ EXPERIMENT = "experiment"
 # 3,000.5 or 3.000,5 or 1'000 or 1 000.
 GROUPED = re.compile(r"[+-]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d*)?")
 MOST_CELL_ERRORS = 10
+# The search takes a sum of squares beyond 1e100 for an overflow.
+LARGEST_VALUE = 1e49
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _numbers(table: Table, time: str, columns: list[str]) -> np.ndarray:
             continue
         for j, place in enumerate(places):
             value = table.number(row[place])
-            if value is None or (j == 0 and math.isnan(value)):
+            if value is None or (j == 0 and math.isnan(value)) or abs(value) > LARGEST_VALUE:
                 errors.append(_cell_error(table, i, wanted[j], row[place], is_time=j == 0))
             else:
                 numbers[i, j] = value
@@ -154,6 +156,8 @@ def _cell_error(table: Table, row: int, column: str, cell: str, is_time: bool) -
     where = f"line {table.lines[row]} of `{table.name}`, column `{column}`"
     if not cell.strip() or cell.casefold() in {"nan", "na"}:
         return Diagnostic("E0503", f"{where}: the time is missing", help="every row needs its time")
+    if table.number(cell) is not None:
+        return Diagnostic("E0503", f"{where}: `{cell}` is too large to be squared", help="choose a larger unit")
     wanted = "a time" if is_time else "a number"
     return Diagnostic("E0503", f"{where}: `{cell}` is not {wanted}", help=_cell_cure(cell, is_time))
 

@@ -120,6 +120,7 @@ def test_cells_that_are_no_numbers_are_named_with_line_and_column(tmp_path: Path
         ("t;x\n0;3.000,5\n", "without thousands separators"),
         ("t;x\n0;3,000.5\n", "without thousands separators"),
         ("t,x\n0,1 000\n", "without thousands separators"),
+        ("t,x\n0,1e308\n", "choose a larger unit"),
         ("t,x\nsoon,1\n", "a time is a finite number"),
         ("t,x\n0,n.d.\n", "a missing value is"),
         ('t,x\n0,"3,000"\n1,"2,100"\n', "`3,000` in line 2 of"),
