@@ -75,7 +75,9 @@ class Writer:
                 f"{self.chance.choice(('max', 'min'))}({one}, {self.expression(names, depth - 1)}, {self.atom(names)})"
             )
         if kind == 17:
-            return f"{self.chance.choice(('mod', 'atan2'))}({one}, {self.expression(names, depth - 1)})"
+            # mod(2, 1/3) of literals is 0 or 1/3, as rounding has it, and nothing moves it away from that edge.
+            head = self.chance.choice(("mod(0.137 + ", "atan2("))
+            return f"{head}{one}, {self.expression(names, depth - 1)})"
         if kind == 18:
             return f"if({self.condition(names, depth - 1)}, {one}, {self.expression(names, depth - 1)})"
         return f"({self.condition(names, depth - 1)})*{self.atom(names)}"
