@@ -53,9 +53,7 @@ class Functions:
         """The functions, in the order of reading."""
         functions = [self._constants(), *self._shapes(), self._initial(), self._rhs(), self._outputs(), *self._noise()]
         functions += self._jumps()
-        if self.model.has_arrays:
-            return functions + self._tangents()
-        return functions + (self._sparse_derivatives() if self.derivatives.complete else [])
+        return functions + (self._sparse_derivatives() if self.derivatives.complete else self._tangents())
 
     # Values
 
@@ -224,7 +222,7 @@ class Functions:
         return [*lines, *body, *_returned(results)]
 
     def _tangents(self) -> list[list[str]]:
-        """Models with arrays: directional derivatives instead of entries."""
+        """Models with arrays, or with too many entries: directional derivatives instead."""
         model = self.model
         initial = [s.initial for s in model.states if s.initial is not None]
         by_name = {str(name.value): name for name in self.definitions}

@@ -441,6 +441,6 @@ def _check_names(
         for name in names:
             if name not in known:
                 cure = nearest(name, known) or (
-                    f"{description.name} has {', '.join(known)}" if known else "it has none"
+                    f"{description.name} has {', '.join(dict.fromkeys(known))}" if known else "it has none"
                 )
                 raise OdecError.of("E0603", f"{description.name} has no {kind} `{name}`", cure)
