@@ -31,7 +31,7 @@ class Writer:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.free = list(NAMES)
-        self.time = ("t", "pi")
+        self.time: tuple[str, ...] = ("t", "pi")
         chance.shuffle(self.free)
 
     def name(self) -> str:
