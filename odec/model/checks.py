@@ -16,6 +16,9 @@ from odec.syntax import tree
 
 _BUILT_IN = (*FUNCTIONS, *SPECIAL_FUNCTIONS)
 _LITERALS = ("t", "pi", "inf")
+_MOVING = ("state", "input")
+_MADE = ("intermediate", "observe", "function")
+_NOT_CONST = ("state", "input", "param", "intermediate", "observe", "data")
 _ARTICLES = {"input": "an input", "intermediate": "an intermediate", "observe": "an observe"}
 
 
@@ -163,27 +166,26 @@ class _Checker:
         return {"if": ("condition", "a", "b"), "range": ("N",), "roll": ("x", "1"), "dot": ("x", "y")}.get(name, ("x",))
 
     def _reach(self, statement: tree.AnyStatement) -> None:
-        """What a const, a param or an initial value may depend on."""
+        """What a const, a param, an initial value or the time of a jump may depend on."""
         match statement:
             case tree.Const() | tree.Size() | tree.Param():
                 written = type(statement).__name__.lower()
                 for node in self._leaves(statement):
-                    if self.names.kind(node.name) not in ("const", "size", "") or node.name == "t":
-                        what = "time" if node.name == "t" else a_kind(self.names.kind(node.name))
+                    culprit = self._reached(node.name, _NOT_CONST, ("function",))
+                    if culprit:
+                        what = "time" if culprit == "t" else a_kind(self.names.kind(culprit))
+                        why = f", which is {what}" if culprit == node.name else f", which depends on `{culprit}`"
                         self.report(
                             "E0404",
-                            f"the {written} `{statement.name.name}` depends on `{node}`, which is {what}",
+                            f"the {written} `{statement.name.name}` depends on `{node}`{why}",
                             node,
                             help="it may depend on consts and sizes; for more write an intermediate, without a keyword",
                         )
             case tree.At() | tree.Every():
-                parts = (
-                    statement.times
-                    if isinstance(statement, tree.At)
-                    else (statement.period, statement.start, statement.stop)
-                )
-                for node in (n for part in parts if part is not None for n in names_in(part)):
-                    culprit = self._moving(node.name, set())
+                times = statement.times if isinstance(statement, tree.At) else ()
+                parts = times or (statement.period, statement.start, statement.stop)  # type: ignore[union-attr]
+                for node in (n for part in parts if part is not None for n in _names_and_calls(part)):
+                    culprit = self._reached(node.name, _MOVING, _MADE)
                     if culprit:
                         self.report(
                             "E0403",
@@ -193,7 +195,7 @@ class _Checker:
                         )
             case tree.State():
                 for node in self._leaves(statement):
-                    culprit = self._moving(node.name, set())
+                    culprit = self._reached(node.name, _MOVING, _MADE)
                     if culprit:
                         through = "" if culprit == node.name else f", which depends on `{culprit}`"
                         self.report(
@@ -206,20 +208,24 @@ class _Checker:
     def _leaves(self, statement: tree.AnyStatement) -> Iterator[tree.Name]:
         for expression in expressions_of(statement):
             if not isinstance(expression, tree.Distribution):
-                yield from names_in(expression)
+                yield from _names_and_calls(expression)
 
-    def _moving(self, name: str, seen: set[str]) -> str:
-        """The state, input or time that a name depends on, "" where there is none."""
+    def _reached(self, name: str, wanted: tuple[str, ...], through: tuple[str, ...]) -> str:
+        """The first name of a wanted kind (or time) that a name depends on through others, "" where there is none."""
+        seen: set[str] = set()
         stack = [name]
         while stack:
             name = stack.pop()
             named = self.names.table.get(name)
-            if name == "t" or (named is not None and named.kind in ("state", "input")):
+            if name == "t" or (named is not None and named.kind in wanted):
                 return name
-            if named is not None and named.kind in ("intermediate", "observe") and name not in seen:
-                seen.add(name)
-                assert named.statement is not None
-                stack.extend(n.name for e in expressions_of(named.statement) for n in names_in(e))
+            if named is None or named.kind not in through or name in seen:
+                continue
+            seen.add(name)
+            assert named.statement is not None
+            own = {p.name for p in named.statement.parameters} if isinstance(named.statement, tree.Function) else set()
+            used = (n.name for e in expressions_of(named.statement) for n in _names_and_calls(e))
+            stack.extend(n for n in used if n not in own)
         return ""
 
     def _targets(self, statement: tree.AnyStatement) -> None:
@@ -353,3 +359,12 @@ def _loop(names: Names, members: list[str]) -> Diagnostic:
         first.span,
         help=f"the circle is {chain}; a value that feeds back on itself is a state: give it a derivative",
     )
+
+
+def _names_and_calls(root: tree.Node) -> Iterator[tree.Name]:
+    """The names that are used as values, and those of the called functions."""
+    for node in nodes(root):
+        if isinstance(node, tree.Name):
+            yield node
+        elif isinstance(node, tree.Call):
+            yield node.function
