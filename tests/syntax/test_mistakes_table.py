@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,7 @@ from odec.syntax.mistakes import MISTAKES, Mistake
 
 SYNTAX = [row for row in CODES.values() if row.code.startswith("E01") or row.code in ("E0201", "E0210")]
 LATER = [row for row in CODES.values() if row.code[1:3] in ("02", "03", "04") or row.code == "E0003"]
-# The names of methods are known to the runtime, not to the compiler.
-MODEL = [row for row in LATER if row not in SYNTAX and row.code != "E0408"]
-# The answer where a part of the language is not built yet.
-NOT_YET = "E0702"
+MODEL = [row for row in LATER if row not in SYNTAX]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda row: row.example)
@@ -36,14 +32,11 @@ def test_the_parser_raises_the_code_of_the_wrong_file_only(row: Code) -> None:
     assert errors(row.right) == ()
 
 
-@pytest.mark.skipif(find_spec("odec.compiler") is None, reason="the stage that finds these is not there")
 @pytest.mark.parametrize("row", MODEL, ids=lambda row: row.code)
 def test_the_compiler_raises_the_code_of_the_wrong_file_only(row: Code) -> None:
-    if _codes(row.wrong) == {NOT_YET}:
-        pytest.skip("this version does not build these statements")
     assert row.code in _codes(row.wrong)
     assert row.code not in _codes(row.right)
-    assert not any(code.startswith("E") and code != NOT_YET for code in _codes(row.right))
+    assert not any(code.startswith("E") for code in _codes(row.right))
 
 
 def _codes(text: str) -> set[str]:
