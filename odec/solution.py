@@ -156,13 +156,7 @@ def solve(
     from odec.inputs import outside, read_inputs
     from odec.runtime import request, simulate
 
-    model, params = _layer_class(model), dict(params or {})
-    sizes = {size.name: params.pop(size.name) for size in model.description.sizes if size.name in params}
-    if sizes:
-        try:
-            model = model.sized(**sizes)
-        except ValueError as error:
-            raise OdecError.of("E0606", str(error)) from None
+    model, params = _sized(_layer_class(model), params or {})
     description: Description = model.description
     method = _method(description, method)
     signal = read_inputs(description, inputs)
@@ -200,6 +194,16 @@ def solve(
     if given is not None:
         return task.solution(1, run(1), 0.0 if description.is_map else None)
     return task.with_chosen_step()
+
+
+def _sized(model: Any, params: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The model with the sizes among `params`, and the others."""
+    sizes = {size.name: params[size.name] for size in model.description.sizes if size.name in params}
+    others = {name: value for name, value in params.items() if name not in sizes}
+    try:
+        return (model.sized(**sizes) if sizes else model), others
+    except ValueError as error:
+        raise OdecError.of("E0606", str(error)) from None
 
 
 @dataclass(frozen=True)
