@@ -16,7 +16,7 @@ from odec.arithmetic import arithmetic_said
 from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.files import kept_if_filled, ready_folder
 from odec.fit.data import read_data
-from odec.fit.least_squares import CONVERGED, NOT_FINITE, UNFINISHED, Search, Settings, minimise
+from odec.fit.least_squares import CONVERGED, NOT_FINITE, UNFINISHED, UNFINISHED_WITH_RESULT, Search, Settings, minimise
 from odec.fit.problem import Problem, check_supported, data_times
 from odec.fit.scale import Scale
 from odec.fit.steps import StepCheck, checked_step, found_step, not_finite
@@ -346,8 +346,8 @@ def _losses(problem: Problem, residuals: np.ndarray) -> dict[str, float]:
 
 
 def _failed(search: Search) -> dict[str, int]:
-    """reason → how many starts ended for it, short of an optimum."""
-    reasons = [str(reason) for reason in search.reason if reason not in CONVERGED]
+    """reason → how many starts ended without a result. A start that ran out of iterations or epochs has one."""
+    reasons = [str(reason) for reason in search.reason if reason not in CONVERGED | UNFINISHED_WITH_RESULT]
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
 

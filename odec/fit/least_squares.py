@@ -27,6 +27,7 @@ NOT_FINITE = "the model gives no finite number at the start"
 # A loss beyond this has overflowed, or is about to: the point counts as one that cannot be computed.
 LARGEST = 1e100
 CONVERGED = frozenset({GRADIENT, REDUCTION, STEP, EXACT})
+UNFINISHED_WITH_RESULT = frozenset({LIMIT, UNFINISHED})
 
 
 @dataclass(frozen=True)
