@@ -211,6 +211,21 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def with_gradient(forward: Callable[..., Tensor], backward: Callable[..., Sequence[Tensor]]) -> Callable[..., Tensor]:
+    """`forward(*inputs)`, whose gradient is `backward(upstream, output, *inputs)`: one for each input, of its shape.
+
+    What the two take from around them must not depend on what is differentiated. Second derivatives are NaN.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def run(*inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        output = forward(*inputs)
+        derivative = _underivable(backward)
+        return output, lambda upstream: derivative(tf.convert_to_tensor(upstream), output, *inputs)
+
+    return run
+
+
 class _Grid:
     """The intervals as tensors, time in float64 until the moment it is used, and what happens in them."""
 
