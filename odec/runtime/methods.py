@@ -27,8 +27,8 @@ class Tableau:
     `a` holds the rows below the first (row i has i entries). With `last_is_first` the last stage is the slope at the
     end of the step (its row is `b`): the first stage of the next step.
 
-    An adaptive method has `error`: the estimate is h Σ error_i k_i with one such vector; with two of the orders p and
-    q, E and F, it is |h| E²/sqrt(E² + F²/100) on norms (E. Hairer's dop853), of order 2p - q. The step is proportional
+    An adaptive method has `error`: with one such vector the estimate is h Σ error_i k_i, this solution minus that of
+    `error_order`; with two of the orders p and q, which give E and F, it is |h| E²/sqrt(E² + F²/100) on norms (E. Hairer's dop853), of order 2p - q. The step is proportional
     to estimate^(-1/(error_order + 1)). `dense` gives the solution inside a step, of order `dense_order`:
     x(t + θ h) = x + h Σ_i k_i Σ_m dense[i][m] θ^(m+1), i over the stages and behind them those of `extra`, which only
     the dense output needs (rows as in `a`; their times are `extra_c`).
@@ -114,7 +114,7 @@ class Rosenbrock:
 
     @property
     def untransformed(self) -> tuple[np.ndarray, np.ndarray]:
-        """The matrices α and Γ (stages, stages) of the form with J in every stage; u = h Γ k."""
+        """The matrices α and Γ (stages, stages) of the form with J in every stage, whose increments k give u = Γ k."""
         gamma = np.linalg.inv(np.eye(len(self.m)) / self.gamma - _square(((), *self.c)))
         return _square(((), *self.a)) @ gamma, gamma
 
