@@ -28,10 +28,12 @@ class Tableau:
     end of the step (its row is `b`): the first stage of the next step.
 
     An adaptive method has `error`: with one such vector the estimate is h Σ error_i k_i, this solution minus that of
-    `error_order`; with two of the orders p and q, which give E and F, it is |h| E²/sqrt(E² + F²/100) on norms (E. Hairer's dop853), of order 2p - q. The step is proportional
-    to estimate^(-1/(error_order + 1)). `dense` gives the solution inside a step, of order `dense_order`:
-    x(t + θ h) = x + h Σ_i k_i Σ_m dense[i][m] θ^(m+1), i over the stages and behind them those of `extra`, which only
-    the dense output needs (rows as in `a`; their times are `extra_c`).
+    `error_order`; with two of the orders p and q, which give E and F, it is |h| E²/sqrt(E² + F²/100) on norms, of order
+    2p - q (E. Hairer's dop853). The step is proportional to estimate^(-1/(error_order + 1)).
+
+    `dense` gives the solution inside a step, x(t + θ h) = x + h Σ_i k_i Σ_m dense[i][m] θ^(m+1) of order `dense_order`,
+    i over the stages and behind them those of `extra`, which only the dense output needs (rows as in `a`; their times
+    are `extra_c`).
 
     The constructor checks all of this: each row sums to its `c`, and every condition of order (J. C. Butcher, 1963) of
     the weights, the estimators and the dense output.
