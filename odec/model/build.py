@@ -6,7 +6,7 @@ import math
 
 from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.distributions import DISTRIBUTIONS, INITIALIZERS
-from odec.methods import METHODS, unknown_method
+from odec.methods import NAMES, unknown_method
 from odec.model.checks import check, sorted_names
 from odec.model.expression import Expression, Shape, ShapeError, broadcast, evaluate, shape_text, symbols
 from odec.model.jumps import jumps_of
@@ -351,7 +351,7 @@ class _Builder:
                     "E0409", f"`{word}` must be positive", part, "time runs backwards when `to` lies before `from`"
                 )
         method = None if statement.method is None else statement.method.name
-        if statement.method is not None and statement.method.name not in METHODS:
+        if statement.method is not None and statement.method.name not in NAMES:
             self.lowering.errors.append(unknown_method(statement.method.name, statement.method.span, self.source))
         return Solve(start, stop, step, every, method)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from keras import ops
 
 from odec.runtime import loops
 from odec.runtime.equations import Equations, Slots
-from odec.runtime.jumps import base
+from odec.runtime.jumps import base, uses_time
 from odec.runtime.layout import Layout
 from odec.runtime.motion import Motion, outputs
 
@@ -138,18 +137,6 @@ class Cell(keras.layers.Layer):
         # One time for each row of the batch: the rows are the times, of a batch of one.
         inputs = None if held is None else ops.transpose(held)[..., None]
         return outputs(motion, time, ops.transpose(x)[..., None], theta, names, inputs)[..., 0]
-
-
-def uses_time(model: Any) -> bool:
-    """Whether the equations of a generated class look at `t`."""
-    functions = (getattr(model, name, None) for name in ("rhs", "outputs", "conditions", "jumps"))
-    return any(
-        "t" in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
-        for function in functions
-        if function is not None
-        for step in dis.get_instructions(function)
-        if step.opname.startswith("LOAD_FAST")
-    )
 
 
 def cell_of(model: Any, h: float | None, arguments: dict[str, Any]) -> Cell:

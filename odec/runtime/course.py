@@ -55,6 +55,11 @@ class Course:
         return self.starts.ndim == 2
 
     @property
+    def ends(self) -> np.ndarray:
+        """Where the intervals end, of the shape of `starts`."""
+        return self.starts + self.steps * (self.counts[:, None] if self.by_row else self.counts)
+
+    @property
     def single(self) -> bool:
         """Whether each interval is one step."""
         return bool(np.all(self.counts == 1))
@@ -137,15 +142,22 @@ def _boundaries(schedule: Schedule) -> np.ndarray:
     return np.append(schedule.starts, reached[0] if reached.size else last)
 
 
-def _row(schedule: Schedule, ends: np.ndarray, jumps: int, row: Firings, knots: np.ndarray, before: bool) -> Course:
+def stops(ends: np.ndarray, jumps: int, row: Firings, knots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`ends` (ascending) with the knots between them and the times of a row's jumps, (K,); which jumps happen at each
+    of them and the numbers of these, (K, jumps)."""
     inner = knots[(knots > ends[0]) & (knots < ends[-1])]
     merged = _merged(ends, np.concatenate([inner, row.times]))
     fired = np.zeros((len(merged), jumps), dtype=bool)
     numbers = np.zeros((len(merged), jumps), dtype=np.int32)
-    place = _nearest(merged, row.times)
+    place = nearest_place(merged, row.times)
     # Backwards, so that the first of two equal times of one jump is the one kept.
     fired[place, row.jumps] = True
     numbers[place[::-1], row.jumps[::-1]] = row.numbers[::-1]
+    return merged, fired, numbers
+
+
+def _row(schedule: Schedule, ends: np.ndarray, jumps: int, row: Firings, knots: np.ndarray, before: bool) -> Course:
+    merged, fired, numbers = stops(ends, jumps, row, knots)
     starts, steps, counts = _split(schedule, ends, merged)
     has = fired.any(axis=1)
     behind = np.arange(len(merged)) + np.cumsum(has)
@@ -155,7 +167,7 @@ def _row(schedule: Schedule, ends: np.ndarray, jumps: int, row: Firings, knots: 
         np.empty(size),
         np.zeros(size),
         np.zeros(size, dtype=np.int32),
-        (behind - has if before else behind)[_nearest(merged, ends)][schedule.order].astype(np.int32),
+        (behind - has if before else behind)[nearest_place(merged, ends)][schedule.order].astype(np.int32),
         schedule.times,
         np.zeros((size, jumps, 1), dtype=bool),
         np.zeros((size, jumps, 1), dtype=np.int32),
@@ -169,7 +181,7 @@ def _row(schedule: Schedule, ends: np.ndarray, jumps: int, row: Firings, knots: 
 def _merged(ends: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """`ends` (ascending) with the stops that are none of them, each once."""
     slack = SAME_IN_RUN * abs(ends[-1] - ends[0])
-    close = np.abs(ends[_nearest(ends, stops)] - stops) <= SAME_TIME * np.abs(stops) + slack
+    close = np.abs(ends[nearest_place(ends, stops)] - stops) <= SAME_TIME * np.abs(stops) + slack
     others = np.sort(stops[~close])
     if others.size:
         apart = np.diff(others, prepend=-np.inf) > SAME_TIME * np.abs(others) + slack
@@ -177,7 +189,7 @@ def _merged(ends: np.ndarray, stops: np.ndarray) -> np.ndarray:
     return ends
 
 
-def _nearest(sorted_times: np.ndarray, times: np.ndarray) -> np.ndarray:
+def nearest_place(sorted_times: np.ndarray, times: np.ndarray) -> np.ndarray:
     """The place of the nearest of the ascending times."""
     right = np.clip(np.searchsorted(sorted_times, times), 0, len(sorted_times) - 1)
     left = np.maximum(right - 1, 0)

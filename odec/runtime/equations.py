@@ -250,6 +250,12 @@ class Variations:
         packed = equations.layout.packed([0.0 if value is None else value for value in moved], wide)
         return ops.reshape(packed, (packed.shape[0], count, -1))
 
+    def param_columns(self, dtype: Any) -> Values:
+        """Each param's change along each direction, (P, 1): 1 or 0."""
+        params = self.equations.model.description.param_elements
+        unit = np.array([[[float(e == name)] for name in self.wrt] for e in params])
+        return tuple(ops.convert_to_tensor(row, dtype=dtype) for row in unit)
+
     def _param_directions(self, like: Tensor) -> Values:
         """Each param's change along each direction, as the batch P·batch of `like`."""
         layout = Layout.of(self.equations.model.description.params)

@@ -9,6 +9,7 @@ and where a root g(t, x, p) = 0 says when, τ_p = −(g_x S⁻ + g_p) / (g_x f�
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,18 @@ Tensor = Any
 def base(equations: Equations | Variations) -> Equations:
     """The equations without their sensitivities."""
     return equations.equations if isinstance(equations, Variations) else equations
+
+
+def uses_time(model: Any) -> bool:
+    """Whether the equations of a generated class look at `t`."""
+    functions = (getattr(model, name, None) for name in ("rhs", "outputs", "conditions", "jumps"))
+    return any(
+        "t" in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
+        for function in functions
+        if function is not None
+        for step in dis.get_instructions(function)
+        if step.opname.startswith("LOAD_FAST")
+    )
 
 
 def values(z: Tensor) -> Tensor:

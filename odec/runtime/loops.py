@@ -38,7 +38,8 @@ class Moment:
 
     `start` (float64) is where the interval begins, `number` of `count` says which of its steps this is. `start` and
     `length` are scalars, or (batch,) where each row has its own times. `series` are the interval's parts of the series
-    that `trajectory` was given.
+    that `trajectory` was given. Where the steps of an interval differ, `placed` says how far along it this one begins
+    and which share of it it is.
     """
 
     start: Tensor
@@ -47,6 +48,7 @@ class Moment:
     count: Tensor
     dtype: Any
     series: tuple[Tensor, ...] = ()
+    placed: tuple[Tensor, Tensor] | None = None
 
     @property
     def h(self) -> Tensor:
@@ -59,6 +61,9 @@ class Moment:
 
     def along(self, c: Any) -> Tensor:
         """How far along the interval (0 … 1) the fraction `c` of the step is."""
+        if self.placed is not None:
+            begin, share = self.placed
+            return tf.cast(begin + (tf.cast(c, tf.float64) if tf.is_tensor(c) else c) * share, self.dtype)
         # An interval without steps is a moment: all its fractions are the same time.
         return tf.cast(self._steps(c) / tf.cast(tf.maximum(self.count, 1), tf.float64), self.dtype)
 
@@ -211,19 +216,67 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def with_gradient(forward: Callable[..., Tensor], backward: Callable[..., Sequence[Tensor]]) -> Callable[..., Tensor]:
+def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[Tensor]]) -> Callable[..., Any]:
     """`forward(*inputs)`, whose gradient is `backward(upstream, output, *inputs)`: one for each input, of its shape.
 
-    What the two take from around them must not depend on what is differentiated. Second derivatives are NaN.
+    Where `forward` gives a tuple, `upstream` and `output` are tuples. What the two take from around them must not
+    depend on what is differentiated. Second derivatives are NaN.
     """
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def run(*inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    def run(*inputs: Tensor) -> tuple[Any, Callable[..., Any]]:
         output = forward(*inputs)
-        derivative = _underivable(backward)
-        return output, lambda upstream: derivative(tf.convert_to_tensor(upstream), output, *inputs)
+        several = isinstance(output, tuple)
+        outputs = output if several else (output,)
+
+        def flat(*leaves: Tensor) -> list[Tensor]:
+            upstream, found = leaves[: len(outputs)], leaves[len(outputs) : 2 * len(outputs)]
+            rest = leaves[2 * len(outputs) :]
+            return list(backward(upstream, found, *rest) if several else backward(upstream[0], found[0], *rest))
+
+        derivative = _underivable(flat)
+        return output, lambda *upstream: derivative(*map(tf.convert_to_tensor, upstream), *outputs, *inputs)
 
     return run
+
+
+def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream: Any) -> list[Tensor]:
+    """The gradients by `inputs` of Σ upstream · function(*inputs), zero where an input does not matter."""
+    with tf.GradientTape() as tape:
+        tape.watch(list(inputs))
+        outputs = function(*inputs)
+    return list(tape.gradient(outputs, list(inputs), output_gradients=upstream, unconnected_gradients="zero"))
+
+
+def recorded(
+    going: Callable[..., Tensor],
+    body: Callable[..., Any],
+    carry: Sequence[Tensor],
+    like: Sequence[Tensor],
+    most: int | None,
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """`carry, record = body(k, *carry)` for k = 0 … while `going(k, *carry)`, at most `most` times.
+
+    The carry at the end, the records as stacks (most, …), zero behind the last one, and how many there are. `like` are
+    tensors of the records' shapes; without any, `most` may be None. `going` must hold at the start.
+    """
+    carry = [tf.convert_to_tensor(leaf) for leaf in carry]
+    stacks = [tf.TensorArray(leaf.dtype, size=most, element_shape=leaf.shape) for leaf in like]
+
+    def turn(k: Tensor, carry: Sequence[Tensor], stacks: Sequence[Any]) -> tuple[Any, ...]:
+        new, record = body(k, *carry)
+        new = [tf.ensure_shape(leaf, old.shape) for leaf, old in zip(new, carry, strict=True)]
+        return k + 1, new, [stack.write(k, leaf) for stack, leaf in zip(stacks, record, strict=True)]
+
+    count, last, stacks = tf.while_loop(
+        lambda k, carry, _: going(k, *carry), turn, (tf.constant(0), carry, stacks), maximum_iterations=most
+    )
+    return list(last), [stack.stack() for stack in stacks], count
+
+
+def repeated(count: Tensor, body: Callable[..., Sequence[Tensor]], carry: Sequence[Tensor]) -> list[Tensor]:
+    """`carry = body(k, *carry)` for k = 0 … count − 1, inside a compiled program."""
+    return recorded(lambda k, *_: k < count, lambda k, *inner: (body(k, *inner), []), carry, [], None)[0]
 
 
 class _Grid:

@@ -16,10 +16,10 @@ from typing import Any
 
 from keras import ops
 
-from odec.runtime import loops, methods
+from odec.runtime import jacobian, loops, methods, stepping
 from odec.runtime.equations import Equations, Variations
 from odec.runtime.events import Watch
-from odec.runtime.jumps import base, known_jump, values
+from odec.runtime.jumps import base, known_jump, uses_time, values
 from odec.runtime.signals import driven, inside
 
 Tensor = Any
@@ -56,14 +56,35 @@ class Motion:
         """The method's step over the part of the moment from the fraction `begin`, `span` long."""
         if self.description.is_map:
             return self.rhs(moment, begin, x, theta)
+        method = methods.tableau(self.method)
+        if isinstance(method, methods.Rosenbrock):
+            return self.attempt(moment, x, theta, begin, span).x
         h = moment.h if isinstance(span, float) else moment.h * span
-        return methods.step(
-            methods.tableau(self.method),
-            lambda c, y: self.rhs(moment, c, y, theta),
-            lambda c: begin + c * span,
-            h,
-            x,
-        )
+        return methods.step(method, lambda c, y: self.rhs(moment, c, y, theta), lambda c: begin + c * span, h, x)
+
+    def attempt(
+        self,
+        moment: loops.Moment,
+        x: Tensor,
+        theta: Sequence[Tensor],
+        begin: Any = 0.0,
+        span: Any = 1.0,
+        first: Tensor | None = None,
+    ) -> stepping.Step:
+        """The same with the error, for a method that has one; `first` is the slope at the start, where it is known."""
+        method = methods.tableau(self.method)
+        h = moment.h if isinstance(span, float) else moment.h * span
+
+        def slope(c: Any, y: Tensor) -> Tensor:
+            return self.rhs(moment, begin + c * span, y, theta)
+
+        if isinstance(method, methods.Tableau):
+            return stepping.explicit(method, slope, h, x, first)
+        equations = driven(self.equations, inside(moment.series, lambda: moment.along(begin)))
+        solve = jacobian.solver(equations, moment.time(begin), x, theta, 1 / (h * method.gamma))
+        timed = uses_time(base(self.equations).model) or bool(moment.series)
+        in_time = jacobian.slope_in_time(slope, x, h) if timed else None
+        return stepping.rosenbrock(method, slope, in_time, solve, h, x, first)
 
     def step(self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
         """One whole step."""
@@ -71,22 +92,28 @@ class Motion:
 
     def finish(self, fired: Tensor, numbers: Tensor) -> loops.Finish:
         """The known jumps of each interval: `fired` and `numbers` (M, J, batch or 1)."""
-        kinds = [jump.kind for jump in self.description.jumps]
 
-        def jumped(i: Tensor, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+        def finish(i: Tensor, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+            return self.jumped(moment, x, theta, fired[i], numbers[i])
+
+        return finish
+
+    def jumped(
+        self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor], fired: Tensor, numbers: Tensor
+    ) -> Tensor:
+        """Behind the known jumps that `fired` (J, batch or 1) at the moment; `numbers` says which of their times."""
+
+        def behind() -> Tensor:
             equations = driven(self.equations, inside(moment.series, lambda: moment.along(0.0)))
             rows = self.states_of(x)
-            for j, kind in enumerate(kinds):
-                if kind != "when":
-                    rows = known_jump(equations, j, kind, numbers[i, j], fired[i, j], moment.time(0.0), rows, theta)
+            for j, jump in enumerate(self.description.jumps):
+                if jump.kind != "when":
+                    rows = known_jump(equations, j, jump.kind, numbers[j], fired[j], moment.time(0.0), rows, theta)
             if self.watch is None:
                 return rows
             return self.watch.settled(moment, ops.concatenate([rows, x[self.watch.size :]], axis=0), theta)
 
-        def finish(i: Tensor, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
-            return loops.either(ops.any(fired[i]), lambda: jumped(i, moment, x, theta), lambda: x)
-
-        return finish
+        return loops.either(ops.any(fired), behind, lambda: x)
 
     def run(
         self,

@@ -13,7 +13,7 @@ from odec.runtime import loops
 from odec.runtime.equations import Equations
 from odec.runtime.motion import Motion, outputs
 from odec.runtime.schedule import Schedule
-from odec.runtime.signals import Signal, along_course, at_times, interpolated
+from odec.runtime.signals import Signal, along, at_times, interpolated
 from odec.runtime.stops import fixed_course
 
 Tensor = Any
@@ -82,7 +82,7 @@ class Recurrence:
         laid = fixed_course(equations.model, schedule, equations.slots.numbers, knots, dict(self.frozen))
         if signal is not None:
             linear = interpolated(description)
-            ends = list(along_course(signal, laid, linear))
+            ends = list(along(signal, laid.starts, laid.ends, linear))
             read = at_times(signal, laid.times, linear)
         parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.fired, laid.numbers)
         course = tuple(ops.convert_to_tensor(part) for part in parts)

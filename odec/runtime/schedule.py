@@ -52,7 +52,7 @@ class Schedule:
         """
         start = float(start)
         asked = np.asarray(times if isinstance(times, np.ndarray) else list(times), dtype=np.float64).reshape(-1)
-        _check_times(start, asked)
+        check_times(start, asked)
         _check_step(step)
         backwards = asked.size > 0 and asked.min() < start
         distinct, order = _distinct(start, asked, backwards)
@@ -108,7 +108,8 @@ class Schedule:
         return float(f"{np.abs(self.steps).max(initial=0.0):.12g}")
 
 
-def _check_times(start: float, asked: np.ndarray) -> None:
+def check_times(start: float, asked: np.ndarray) -> None:
+    """E0604 for a time that is not a number, or times on both sides of the start."""
     if not np.isfinite(start):
         raise OdecError.of("E0604", f"the start time is {start}", "give a number")
     bad = asked[~np.isfinite(asked)]

@@ -13,7 +13,6 @@ import numpy as np
 from keras import ops
 
 from odec.diagnostics import OdecError
-from odec.runtime.course import Course
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Variations
 from odec.runtime.layout import Layout
@@ -56,11 +55,11 @@ def interpolated(description: Description) -> np.ndarray:
     return np.array(flags)
 
 
-def along_course(signal: Signal, course: Course, linear: np.ndarray) -> tuple[Any, Any]:
-    """The signal at the start and at the end of each interval, from inside it: two arrays (M, I, batch or 1)."""
-    ends = course.starts + course.steps * (course.counts[:, None] if course.by_row else course.counts)
-    k = _segment(signal.knots, (course.starts + ends) / 2)
-    return tuple(_values(signal, k, time, linear) for time in (course.starts, ends))
+def along(signal: Signal, starts: np.ndarray, ends: np.ndarray, linear: np.ndarray) -> tuple[Any, Any]:
+    """The signal at the start and at the end of each interval (M,) or (M, batch), from inside it: two arrays (M, I,
+    batch or 1)."""
+    k = _segment(signal.knots, (starts + ends) / 2)
+    return tuple(_values(signal, k, time, linear) for time in (starts, ends))
 
 
 def at_times(signal: Signal, times: np.ndarray, linear: np.ndarray, before: bool = False) -> Any:

@@ -6,32 +6,53 @@ no new trace (XLA compiles again for other lengths of them, not for other values
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
+from odec.runtime.adaptive import FINEST, Adaptive
 from odec.runtime.contract import Model
-from odec.runtime.course import Course
-from odec.runtime.equations import Equations, Slots, Variations
-from odec.runtime.motion import Motion, outputs
+from odec.runtime.march import Options
+from odec.runtime.program import Program as Program
+from odec.runtime.program import signals_of
 from odec.runtime.schedule import Schedule
-from odec.runtime.signals import Signal, along_course, at_times, check_inputs, interpolated
-from odec.runtime.stops import course_of, fixed_course, numeric_times
+from odec.runtime.signals import Signal, check_inputs, interpolated
+from odec.runtime.stops import course_of, numeric_times, stops_of
 
 Numbers = Mapping[str, Any]
 Tensor = Any
+Timing = Schedule | Adaptive
+
+# What the values kept of the steps in a chunk take, in bytes: the middle cache of a core holds them.
+CHUNK_BYTES = 2**21
+LONGEST_CHUNK, SHORTEST_CHUNK = 128, 8
+# Of an adaptive run that says no limit.
+MOST_ATTEMPTS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """An adaptive run. `values` (rows, times, columns), NaN behind a failure; for each row: `status` (a constant of
+    `odec.runtime.march`), the time `reached` and the states `last` (rows, D) there, accepted `steps`, `refused`
+    attempts, and the length of the last step."""
+
+    values: np.ndarray
+    status: np.ndarray
+    reached: np.ndarray
+    steps: np.ndarray
+    refused: np.ndarray
+    last_step: np.ndarray
+    last: np.ndarray
 
 
 def solve(
     model: type[Model],
-    schedule: Schedule,
+    timing: Timing,
     *,
     method: str,
     params: Any,
@@ -47,11 +68,35 @@ def solve(
     `params` (P,) or (rows, P) in the order of the description; `consts` and `initial` map names to a number or to
     (rows,). `columns` are names of states and outputs, by default the states and then each `observe`. `inputs` are
     those of a model that has some. At the time of a jump the value behind it is given, or the one `before`. E0603 for
-    a name that is none; a row in which jumps follow each other without end (see `endless`) is NaN from there.
+    a name that is none; a row in which jumps follow each other without end (see `endless`), or that fails in an
+    adaptive run (see `run`), is NaN from there.
     """
     request = _request(model, method, params, consts, initial, columns, None, dtype)
-    values = request.run(schedule, inputs, before)
+    values = request.run(timing, inputs, before)
     return np.moveaxis(values, -1, 0)
+
+
+def run(
+    model: type[Model],
+    timing: Adaptive,
+    *,
+    method: str,
+    params: Any,
+    consts: Numbers | None = None,
+    initial: Numbers | None = None,
+    columns: Sequence[str] | None = None,
+    dtype: str = "float64",
+    inputs: Signal | None = None,
+    before: bool = False,
+    watches: bool = False,
+) -> Run:
+    """An adaptive run as `solve` makes it, with how it went. `watches` ends a row whose problem is stiff (status
+    `STIFF`)."""
+    request = _request(model, method, params, consts, initial, columns, None, dtype)
+    values, info, last = request.march(timing, inputs, before, watches)
+    status, reached, steps, refused, last_step = info
+    whole = status.astype(int), steps.astype(int), refused.astype(int)
+    return Run(np.moveaxis(values, -1, 0), whole[0], reached, whole[1], whole[2], last_step, last.T)
 
 
 def endless(
@@ -74,7 +119,7 @@ def endless(
 
 def sensitivities(
     model: type[Model],
-    schedule: Schedule,
+    timing: Timing,
     *,
     method: str,
     params: Any,
@@ -96,9 +141,9 @@ def sensitivities(
     names = description.param_elements if wrt is None else description.expanded(wrt)
     request = _request(model, method, params, consts, initial, columns, names, dtype)
     if not names:
-        values = request.run(schedule, inputs, before)
+        values = request.run(timing, inputs, before)
         return np.moveaxis(values, -1, 0), np.zeros((*np.moveaxis(values, -1, 0).shape, 0))
-    both = np.transpose(request.run(schedule, inputs, before), (3, 0, 1, 2))
+    both = np.transpose(request.run(timing, inputs, before), (3, 0, 1, 2))
     return both[..., 0], both[..., 1:]
 
 
@@ -124,102 +169,6 @@ def default_columns(model: type[Model]) -> tuple[str, ...]:
     states = description.state_elements
     observed = description.expanded(output.name for output in description.outputs if output.kind == "observe")
     return states + tuple(name for name in observed if name not in states)
-
-
-@dataclass(frozen=True)
-class Program:
-    """The pure functions of one model, method and choice of columns. Hashable, so that its compiled form is found
-    again.
-
-    `replaced` are the consts that come as rows behind the params, `given` the states whose start is given; `wrt` is
-    None for values alone.
-    """
-
-    model: type[Model]
-    method: str
-    columns: tuple[str, ...]
-    replaced: tuple[str, ...]
-    numbers: tuple[tuple[str, float], ...]
-    given: tuple[str, ...]
-    wrt: tuple[str, ...] | None
-    dtype: str
-
-    @property
-    def height(self) -> int:
-        """How many rows the params and replaced consts take."""
-        shapes = {const.name: const.shape for const in self.model.description.consts}
-        return len(self.model.description.param_elements) + sum(math.prod(shapes[name]) for name in self.replaced)
-
-    @property
-    def equations(self) -> Equations | Variations:
-        """What is stepped."""
-        names = tuple(param.name for param in self.model.description.params)
-        equations = Equations(self.model, Slots(rows=names + self.replaced, numbers=self.numbers))
-        return equations if self.wrt is None else Variations(equations, self.wrt)
-
-    def trajectory(
-        self, schedule: Schedule, rows: Tensor, given: Tensor | None = None, inputs: Signal | None = None
-    ) -> Tensor:
-        """In a graph: the columns (times, C, batch), with sensitivities (times, C, 1 + P, batch), at the schedule's
-        times. E0702 where the times of jumps depend on params.
-
-        `rows` (P + replaced, batch), `given` (len(given), batch), tensors of the program's dtype. Differentiable by
-        both.
-        """
-        if given is None:
-            given = ops.zeros_like(rows[:0])
-        if self.is_plain:
-            values = self._values(schedule.starts, schedule.steps, schedule.counts, rows, given, schedule.single)
-            return ops.take(values, schedule.order, axis=0)
-        check_inputs(self.model.description, inputs)
-        laid = fixed_course(self.model, schedule, self.numbers, None if inputs is None else inputs.knots)
-        signals = () if inputs is None else _signals(self, inputs, laid, False)
-        parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.times, laid.fired, laid.numbers)
-        return self._along_course(laid.single, *parts, rows, given, *map(ops.convert_to_tensor, signals))[0]
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing but the method moves the states: no jump, no input."""
-        return not (self.model.description.jumps or self.model.description.inputs)
-
-    def _values(self, starts: Any, steps: Any, counts: Any, rows: Tensor, given: Tensor, single: bool) -> Tensor:
-        """The columns at the start and the end of each interval, (M + 1, C, …, batch)."""
-        motion, theta = Motion(self.equations, self.method), (ops.zeros((0,), dtype=self.dtype), rows)
-        x0 = self._start(rows, given, theta)
-        states = loops.trajectory(motion.step, x0, theta, starts, steps, counts, single=single)
-        ends = ops.convert_to_tensor(starts) + ops.cast(counts, "float64") * steps
-        times = ops.cast(ops.concatenate([ops.convert_to_tensor(starts)[:1], ends]), self.dtype)
-        return self.equations.columns(times, ops.concatenate([x0[None], states]), theta, self.columns)
-
-    def _along_course(
-        self,
-        single: bool,
-        starts: Any,
-        steps: Any,
-        counts: Any,
-        order: Any,
-        times: Any,
-        fired: Any,
-        numbers: Any,
-        rows: Tensor,
-        given: Tensor,
-        *signals: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """The columns at the asked times, and for each row the `when` that never ends and its time (2, batch).
-
-        `signals` are the inputs at both ends of each interval and at the asked times.
-        """
-        motion, theta = Motion(self.equations, self.method), (ops.zeros((0,), dtype=self.dtype), rows)
-        course = tuple(ops.convert_to_tensor(part) for part in (starts, steps, counts, order, fired, numbers))
-        x0 = self._start(rows, given, theta)
-        read, last = motion.run(x0, theta, course, signals[:2], single=single)
-        read_inputs = signals[2] if signals else None
-        values = outputs(motion, ops.cast(times, self.dtype), read, theta, self.columns, read_inputs)
-        return values, last
-
-    def _start(self, rows: Tensor, given: Tensor, theta: Sequence[Tensor]) -> Tensor:
-        like = ops.zeros_like(_first_row(rows, given))
-        return self.equations.initial(theta, {name: given[i] for i, name in enumerate(self.given)}, like)
 
 
 def program(
@@ -250,8 +199,11 @@ class _Request:
     rows: np.ndarray
     given: np.ndarray
 
-    def run(self, schedule: Schedule, inputs: Signal | None = None, before: bool = False) -> np.ndarray:
+    def run(self, timing: Timing, inputs: Signal | None = None, before: bool = False) -> np.ndarray:
         """The columns at the asked times, batch last."""
+        if isinstance(timing, Adaptive):
+            return self.march(timing, inputs, before, False)[0]
+        schedule = timing
         if not self.program.is_plain:
             return np.asarray(self._run_along(schedule, inputs, before)[0])
         if schedule.starts.size == 0:
@@ -262,6 +214,30 @@ class _Request:
             run = _compiled(self.program, schedule.single)
             values = run(schedule.starts, schedule.steps, schedule.counts, self.rows, self.given)
         return _at_times(np.asarray(values), schedule)
+
+    def march(
+        self, timing: Adaptive, inputs: Signal | None, before: bool, watches: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The columns at the asked times, batch last; how each row went, and the states it reached (`march.Outcome`)"""
+        program = self.program
+        check_inputs(program.model.description, inputs)
+        stops = stops_of(program.model, timing, self._jump_times(), None if inputs is None else inputs.knots, before)
+        size = program.size * (1 + len(program.wrt or ())) * self.rows.shape[-1]
+        options = Options(_chunk(program.method, size), None, timing.to_end_only, timing.exact, watches)
+        parts = [stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked, timing.times]
+        limit = np.int32(timing.most or MOST_ATTEMPTS)
+        signals = () if inputs is None else signals_of(program, inputs, stops, timing.times, before)
+        run = _compiled_march(program, options, stops.by_row)
+        found = run(*parts, self._tolerance(timing), limit, self.rows, self.given, *signals)
+        values, info, last = map(np.asarray, found)
+        return values, info, last
+
+    def _tolerance(self, timing: Adaptive) -> np.ndarray:
+        """rtol, and atol for each state; NaN for the scaled one."""
+        size = self.program.size
+        atol = np.nan if timing.atol is None else timing.atol
+        rtol = max(timing.rtol, FINEST * float(np.finfo(self.program.dtype).eps))
+        return np.append(rtol, np.broadcast_to(atol, (size,))).astype(self.program.dtype)
 
     def run_to_end(self, schedule: Schedule, inputs: Signal | None = None) -> np.ndarray:
         """(2, batch): the `when` (from 1) that has no end in a row, 0 for none, and the time."""
@@ -275,7 +251,7 @@ class _Request:
         run = _compiled_course(program, laid.single, laid.by_row)
         if inputs is None:
             return run(*parts, self.rows, self.given)
-        return run(*parts, self.rows, self.given, *_signals(program, inputs, laid, before))
+        return run(*parts, self.rows, self.given, *signals_of(program, inputs, laid, laid.times, before))
 
     def _jump_times(self) -> Any:
         """What `jump_times` says for these rows."""
@@ -297,17 +273,39 @@ def _at_times(values: np.ndarray, schedule: Schedule) -> np.ndarray:
 @lru_cache(maxsize=64)
 def _compiled(program: Program, single: bool) -> Callable[..., Any]:
     def run(starts: Tensor, steps: Tensor, counts: Tensor, rows: Tensor, given: Tensor) -> Tensor:
-        return program._values(starts, steps, counts, rows, given, single)
+        return program.values(starts, steps, counts, rows, given, single)
 
     shapes = ([None], [None], [None], [program.height, None], [len(program.given), None])
     return loops.compiled(run, shapes, ("float64", "float64", "int32", program.dtype, program.dtype))
 
 
-def _signals(program: Program, inputs: Signal, laid: Course, before: bool) -> tuple[np.ndarray, ...]:
-    """The inputs at both ends of each interval, and at the asked times."""
-    linear = interpolated(program.model.description)
-    found = (*along_course(inputs, laid, linear), at_times(inputs, laid.times, linear, before))
-    return tuple(np.asarray(signal, dtype=program.dtype) for signal in found)
+def _chunk(method: str, size: int) -> int:
+    """How many steps of packed states with `size` numbers are read together: a power of two."""
+    dense = getattr(methods.tableau(method), "dense", ((),))
+    fitting = CHUNK_BYTES // (8 * size * (len(dense[0]) + 1))
+    return int(np.clip(2 ** (max(fitting, 1).bit_length() - 1), SHORTEST_CHUNK, LONGEST_CHUNK))
+
+
+@lru_cache(maxsize=64)
+def _compiled_march(program: Program, options: Options, by_row: bool) -> Callable[..., Any]:
+    description = program.model.description
+    jumps, size = len(description.jumps), program.size
+    own: list[int | None] = [None, None] if by_row else [None]
+    shapes: list[list[int | None]] = [own, own, [None, jumps, None], [None, jumps, None], own, [None], [1 + size], []]
+    dtypes = ["float64", "float64", "bool", "int32", "int32", "float64", program.dtype, "int32"]
+    return _compiled_with(program, partial(program.march, options), shapes, dtypes)
+
+
+def _compiled_with(
+    program: Program, function: Callable[..., Any], shapes: list[list[int | None]], dtypes: list[str]
+) -> Callable[..., Any]:
+    """The function of arrays of those shapes, and behind them of the rows, the given states and the inputs."""
+    description = program.model.description
+    shapes = [*shapes, [program.height, None], [len(program.given), None]]
+    if description.inputs:
+        shapes += [[None, len(interpolated(description)), None]] * 3
+    dtypes = dtypes + [program.dtype] * (len(shapes) - len(dtypes))
+    return loops.compiled(function, shapes, tuple(dtypes))
 
 
 @lru_cache(maxsize=64)
@@ -317,18 +315,7 @@ def _compiled_course(program: Program, single: bool, by_row: bool) -> Callable[.
     own: list[int | None] = [None, None] if by_row else [None]
     shapes: list[list[int | None]] = [own, own, [None], own, [None], [None, jumps, None], [None, jumps, None]]
     dtypes = ["float64", "float64", "int32", "int32", "float64", "bool", "int32"]
-    shapes += [[program.height, None], [len(program.given), None]]
-    if description.inputs:
-        shapes += [[None, len(interpolated(description)), None]] * 3
-    dtypes += [program.dtype] * (len(shapes) - len(dtypes))
-    return loops.compiled(partial(program._along_course, single), shapes, tuple(dtypes))
-
-
-def _first_row(rows: Tensor, given: Tensor) -> Tensor:
-    """Any array (batch,), for its shape and dtype; a model without params and given states has neither."""
-    if rows.shape[0]:
-        return rows[0]
-    return given[0] if given.shape[0] else ops.sum(rows, axis=0)
+    return _compiled_with(program, partial(program.along_course, single), shapes, dtypes)
 
 
 def _request(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from odec.diagnostics import OdecError
+from odec.runtime.adaptive import Adaptive, Stops, laid
 from odec.runtime.contract import Model
-from odec.runtime.course import Course, course, firings
+from odec.runtime.course import Course, Firings, course, firings
 from odec.runtime.schedule import Schedule
 
 # For each row, for each jump, its numbers: nested tuples, so that a course is found again.
@@ -77,14 +78,20 @@ def fixed_course(
 ) -> Course:
     """The course of a program whose params are not known when it is built, but for those `known` (that are not
     trained). E0702 where jump times depend on others."""
-    times: Times = ((),)
-    if model.description.jumps:
-        known = known or {}
-        check_fixed(model, known)
-        elements = model.description.param_elements
-        rows = np.array([[known.get(name, 1.0)] for name in elements]).reshape(len(elements), 1)
-        times = numeric_times(model, dict(numbers), [param.name for param in model.description.params], rows)
-    return course_of(model, schedule, times, knots, before)
+    return course_of(model, schedule, fixed_times(model, numbers, known), knots, before)
+
+
+def fixed_times(
+    model: type[Model], numbers: Sequence[tuple[str, Any]], known: Mapping[str, float] | None = None
+) -> Times:
+    """The jump times of such a program."""
+    if not model.description.jumps:
+        return ((),)
+    known = known or {}
+    check_fixed(model, known)
+    elements = model.description.param_elements
+    rows = np.array([[known.get(name, 1.0)] for name in elements]).reshape(len(elements), 1)
+    return numeric_times(model, dict(numbers), [param.name for param in model.description.params], rows)
 
 
 def timed_by(model: type[Model]) -> tuple[str, ...]:
@@ -133,13 +140,32 @@ def _course(
 ) -> Course:
     description = model.description
     far = schedule.times[int(np.argmax(np.abs(schedule.times - schedule.start)))]
-    if far < schedule.start and description.jumps:
-        message = f"{description.name} jumps, and this run goes backwards in time: a jump cannot be undone"
-        raise OdecError.of("E0606", message, "run it forwards, from an earlier start")
-    ends = (min(schedule.start, far), max(schedule.start, far))
-    rows = [firings(description, row, *ends) for row in times] or [firings(description, (), *ends)]
+    rows = _firings(model, times, schedule.start, far)
     found = course(schedule, len(description.jumps), rows, None if knots is None else np.array(knots), before)
     return found if found.starts.size else _still(found, schedule.start)
+
+
+def stops_of(
+    model: type[Model], timing: Adaptive, times: Times, knots: np.ndarray | None = None, before: bool = False
+) -> Stops:
+    """The intervals of an adaptive run between jump times and knots. E0606 for a run backwards through jumps."""
+    return _stops(model, timing, times, None if knots is None else tuple(knots.tolist()), before)
+
+
+@lru_cache(maxsize=64)
+def _stops(model: type[Model], timing: Adaptive, times: Times, knots: tuple[float, ...] | None, before: bool) -> Stops:
+    rows = _firings(model, times, timing.start, timing.end)
+    return laid(timing, len(model.description.jumps), rows, np.array(knots or ()), before)
+
+
+def _firings(model: type[Model], times: Times, start: float, end: float) -> list[Firings]:
+    """The known jumps of each row. E0606 for a run backwards."""
+    description = model.description
+    if end < start and description.jumps:
+        message = f"{description.name} jumps, and this run goes backwards in time: a jump cannot be undone"
+        raise OdecError.of("E0606", message, "run it forwards, from an earlier start")
+    ends = (min(start, end), max(start, end))
+    return [firings(description, row, *ends) for row in times] or [firings(description, (), *ends)]
 
 
 def _still(found: Course, start: float) -> Course:

@@ -1,0 +1,101 @@
+"""The linear systems of a Rosenbrock step: the model's Jacobian, W = I/(hγ) − J factorised, and J's own derivative.
+
+Models with sparse derivatives give J by its entries; the others give it by directional derivatives, as a dense array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from odec.diagnostics import OdecError
+from odec.runtime.equations import Equations, Variations
+from odec.runtime.factor import factorised
+from odec.runtime.jumps import base, values
+from odec.runtime.working import working_in
+
+Tensor = Any
+
+
+def solver(
+    equations: Equations | Variations, t: Tensor, x: Tensor, theta: Sequence[Tensor], shift: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """`solve(r)` gives u with (shift·I − J) u = r at the packed state x, for r of the shape of x.
+
+    For sensitivities r's further columns are ṙ, and u's are u̇ = W⁻¹ (ṙ + J̇ u): the derivative of u.
+    """
+    plain = base(equations)
+    jacobian = of_states(plain, t, values(x), theta)
+    solve = factorised(shift, jacobian, len(plain.states))
+    if not isinstance(equations, Variations):
+        return solve
+    moved = _moved_entries(equations, t, x, theta)
+
+    def both(r: Tensor) -> Tensor:
+        u = solve(r[:, 0])
+        rows = ops.unstack(r[:, 1:], axis=0)
+        for (i, j), change in moved.items():
+            rows[i] = rows[i] + change * u[j]
+        return ops.concatenate([u[:, None], solve(ops.stack(rows))], axis=1)
+
+    return both
+
+
+def of_states(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Any:
+    """∂f/∂x at x (D, batch): its entries {(i, j): value}, or an array (D, D, batch)."""
+    if not hasattr(plain.model, "rhs_x"):
+        return _directional(plain, t, x, theta)
+    p, c = plain.arguments(theta)
+    with working_in(x.dtype):
+        entries = plain.model.rhs_x(t, plain.layout.unpacked(x), p, c)
+    places = plain.layout.places
+    return {(places[i], places[j]): value for (i, j), value in entries.items()}
+
+
+def _directional(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+    """J by one directional derivative along each state: D·batch rows in one go."""
+    size, batch = x.shape[0], ops.shape(x)[1]
+    shared, rows = theta
+    wide = ops.reshape(ops.repeat(x[:, None], size, axis=1), (size, -1))
+    times = ops.tile(t, (size,)) if len(t.shape) else t
+    p, c = plain.arguments((shared, ops.tile(rows, (1, size))))
+    unit = ops.repeat(ops.convert_to_tensor(np.eye(size), dtype=x.dtype), batch, axis=1)
+    still = tuple(np.zeros((*param.shape, 1)) if param.shape else 0.0 for param in plain.model.description.params)
+    with working_in(x.dtype):
+        moved = plain.model.rhs_tangent(  # type: ignore[attr-defined]
+            times, plain.layout.unpacked(wide), p, c, plain.layout.unpacked(unit), still
+        )
+    return ops.reshape(plain.layout.packed(moved, wide[0]), (size, size, -1))
+
+
+def _moved_entries(
+    equations: Variations, t: Tensor, x: Tensor, theta: Sequence[Tensor]
+) -> dict[tuple[int, int], Tensor]:
+    """J̇: the change (P, batch) of each entry of J along the sensitivities, where there is one."""
+    plain = equations.equations
+    if not hasattr(plain.model, "rhs_x_tangent"):
+        what = f"the sensitivities of {plain.model.__name__} through a stiff method are not compiled"
+        raise OdecError.of("E0702", what, "choose an explicit method (tsit5)")
+    p, c = plain.arguments(theta)
+    states = plain.layout.unpacked(values(x))
+    along = tuple(ops.unstack(x[:, 1:], axis=0))
+    with working_in(x.dtype):
+        entries = plain.model.rhs_x_tangent(t, states, p, c, along, equations.param_columns(x.dtype))
+    places = plain.layout.places
+    return {(places[i], places[j]): value for (i, j), value in entries.items()}
+
+
+# A central difference over this part of a step is exact to 1e-12 of what it changes.
+PART = 2.0**-12
+
+
+def slope_in_time(rhs: Callable[[Any, Tensor], Tensor], x: Tensor, h: Tensor) -> Tensor:
+    """∂f/∂t at the start of a step, of the shape of x, by a central difference of `rhs(c, x)`.
+
+    A difference, and not the compiled ∂f/∂t, because inputs move with the time too; its own derivative is the
+    difference of derivatives, so that sensitivities stay exact.
+    """
+    return (rhs(PART, x) - rhs(-PART, x)) / (2 * PART * h)

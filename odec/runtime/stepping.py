@@ -1,0 +1,98 @@
+"""One step of a method, with what an adaptive run needs of it: the error, a polynomial between its ends, the stiffness.
+
+Explicit methods step any packed array; a Rosenbrock method solves linear systems with the model's Jacobian, and steps
+sensitivities by the exact derivative of its own step: from W u = r follows W u̇ = ṙ + J̇ u, with W factorised once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from odec.runtime.methods import Rosenbrock, Tableau
+
+Tensor = Any
+# rhs(c, x) -> the slope at fraction c of the step, of the shape of x.
+Slope = Callable[[Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Behind a step: the state `x`; then, where they are asked for,
+
+    `errors`: the estimates of what `x` is off by (one, or the two of dop853);
+    `dense()`: arrays c_0 … c_q of x's shape with x(θ) = Σ c_m θ^m for 0 ≤ θ ≤ 1;
+    `slope`: the right-hand side behind the step, where the method has it anyway;
+    `stretch`: two differences whose quotient estimates h·|λ| of the fastest component, and the h·|λ| at which the
+    method becomes unstable.
+    """
+
+    x: Tensor
+    errors: tuple[Tensor, ...] = ()
+    dense: Callable[[], tuple[Tensor, ...]] = tuple
+    slope: Tensor | None = None
+    stretch: tuple[Tensor, Tensor] | None = None
+
+
+def explicit(method: Tableau, rhs: Slope, h: Tensor, x: Tensor, first: Tensor | None = None) -> Step:
+    """An adaptive explicit step; `first` is the slope at its start, where it is known."""
+    slopes = [rhs(0.0, x) if first is None else first]
+    inner = x
+    for row, c in zip(method.a, method.c[1:], strict=True):
+        before, inner = inner, x + h * combined(row, slopes)
+        slopes.append(rhs(c, inner))
+    # The last stage of a method of this kind stands at the end of the step: x1.
+    assert method.last_is_first
+
+    def dense() -> tuple[Tensor, ...]:
+        more = list(slopes)
+        for row, c in zip(method.extra, method.extra_c, strict=True):
+            more.append(rhs(c, x + h * combined(row, more)))
+        powers = np.array(method.dense).T
+        return x, *(h * combined(tuple(power), more) for power in powers)
+
+    errors = tuple(h * combined(weights, slopes) for weights in method.error)
+    stretch = (h * (slopes[-1] - slopes[-2]), inner - before) if method.c[-2] == 1 else None
+    return Step(inner, errors, dense, slopes[-1], stretch)
+
+
+def rosenbrock(
+    method: Rosenbrock,
+    rhs: Slope,
+    slope_in_time: Tensor | None,
+    solve: Callable[[Tensor], Tensor],
+    h: Tensor,
+    x: Tensor,
+    first: Tensor | None = None,
+) -> Step:
+    """A step of a Rosenbrock method. `solve(r)` gives u with (I/(hγ) − J) u = r, for sensitivities with their J̇ u
+    (`linear.Linear`); `slope_in_time` is ∂f/∂t at the start, None where it is zero."""
+    found: list[Tensor] = []
+    for i in range(len(method.m)):
+        inner = x + combined(method.a[i - 1], found) if i and any(method.a[i - 1]) else x
+        right = first if i == 0 and first is not None else rhs(method.alpha[i], inner)
+        if i and any(method.c[i - 1]):
+            right = right + combined(method.c[i - 1], found) / h
+        if slope_in_time is not None and method.gammas[i] != 0:
+            right = right + (h * method.gammas[i]) * slope_in_time
+        found.append(solve(right))
+
+    def dense() -> tuple[Tensor, ...]:
+        return x, *(combined(tuple(power), found) for power in np.array(method.dense).T)
+
+    return Step(x + combined(method.m, found), (combined(method.error, found),), dense)
+
+
+def combined(weights: Sequence[float], arrays: Sequence[Tensor]) -> Tensor:
+    """Σ w_i a_i without the terms whose weight is zero."""
+    terms = [a if w == 1 else float(w) * a for w, a in zip(weights, arrays, strict=False) if w != 0]
+    if not terms:
+        return ops.zeros_like(arrays[0])
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
