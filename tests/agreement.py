@@ -233,8 +233,10 @@ def compare_at(
     if model.has_arrays:
         _compare_arrays(model, layer, where, chance, slopes, text)
         return len(where)
-    generated = Generated(layer, where, tensors)
-    nudged = [Generated(layer, [w.nudged(chance) for w in where], tensors) for _ in range(3)]
+    directions = where[0].directions(chance)
+    generated = Generated(layer, where, tensors, directions=directions)
+    near = ([w.nudged(chance) for w in where] for _ in range(3))
+    nudged = [Generated(layer, group, tensors, directions=directions) for group in near]
     _compare_functions(model, generated, nudged, slopes, text)
     return len(where)
 
@@ -333,18 +335,28 @@ def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
 
     def along(w: Where, read: Any) -> Any:
         """The slope along the directions."""
+        return lambda step=13: reference.central_difference(moving(w, read), 0.0, step)
+
+    def moving(w: Where, read: Any) -> Any:
+        """The exact value as a function of how far one has gone along the directions."""
         to = generated.directions
         assert to is not None
 
         def shifted(group: Mapping[str, Any], by: Mapping[str, Any], h: Any) -> dict[str, Any]:
             return {n: reference.each(lambda x, d: mpmath.mpf(x) + h * d, v, by[n]) for n, v in group.items()}
 
-        def function(h: Any) -> Any:
-            return exact(
-                replace(w, states=shifted(w.states, to.states, h), params=shifted(w.params, to.params, h)), read
-            )
+        return lambda h: exact(
+            replace(w, states=shifted(w.states, to.states, h), params=shifted(w.params, to.params, h)), read
+        )
 
-        return lambda step=13: reference.central_difference(function, 0.0, step)
+    def along_by(w: Where, read: Any, kind: str, name: str = "") -> Any:
+        """The slope along the directions of the slope by one number."""
+        at = w.t if kind == "t" else w.states[name]
+
+        def function(v: Any, h: Any) -> Any:
+            return moving(moved(w, kind, name, v), read)(h)
+
+        return lambda step=13: reference.mixed_difference(function, at, step - 5)
 
     def pair(w: Where, read: Any) -> Any:
         """The exact value, and what plain floats make of the same text."""
@@ -427,6 +439,10 @@ def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
         "roots_p": table(roots, params, "p"),
         "roots_t": by_time(roots),
         "rhs_tangent": tangents(numbered(map(slope, states))),
+        "rhs_x_tangent": lambda w: {
+            ((row, column),): along_by(w, slope(row), "x", column) for row in states for column in states
+        },
+        "rhs_t_tangent": lambda w: {(row,): along_by(w, slope(row), "t") for row in states},
         "initial_tangent": tangents({(states.index(name),): start(name) for name in given}),
         "outputs_tangent": tangents(numbered(map(value, outputs))),
     }

@@ -497,3 +497,15 @@ def central_difference(function: Callable[[Any], Any], at: float = 0.0, step: in
             return float(max(abs(a), abs(b)) * mpmath.mpf(10) ** (3 - DIGITS) / h)
 
         return each(slope, above, below), each(open_digits, above, below)
+
+
+def mixed_difference(function: Callable[[Any, Any], Any], at: float = 0.0, step: int = 8) -> tuple[float, float]:
+    """The derivative by the first number, there, and by the second, at 0, of a function of two; and what the digits
+    that are carried leave open of it."""
+    with mpmath.workdps(DIGITS):
+        x = mpmath.mpf(at)
+        k = mpmath.mpf(10) ** -step
+        h = k * max(abs(x), mpmath.mpf(10) ** -3)
+        corners = [function(x + h, k), function(x - h, -k), -function(x + h, -k), -function(x - h, k)]
+        open_digits = max(map(abs, corners)) * mpmath.mpf(10) ** (3 - DIGITS)
+        return float(sum(corners) / (4 * h * k)), float(open_digits / (h * k))

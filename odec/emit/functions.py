@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from odec.diagnostics import Span
 from odec.emit.python import Identifiers, Printer, one_line, quoted, wrapped
-from odec.model.expression import TIME, Expression, is_number, symbol, symbols
+from odec.model.expression import TIME, Expression, is_number, postorder, symbol, symbols
 from odec.model.jumps import root_function
 from odec.model.model import Definition, Model, Named, Shaped
 from odec.passes.derivatives import Derivatives
@@ -24,7 +25,12 @@ _ARGUMENTS = {
     "data": "data",
 }
 _DIRECTIONS = {"state direction": "state_directions", "param direction": "param_directions"}
+_BOTH = ", ".join(_DIRECTIONS.values())
 _AT_START = "params, consts"
+
+# Parts of the Jacobian beyond which its directional derivative is not written: it costs as much again as all that is
+# written without it (0.05 s for 100 equations of three terms), which nobody feels in a small model.
+MOST_PARTS = 4_000
 
 
 class Functions:
@@ -182,13 +188,39 @@ class Functions:
                 self._sparse("roots_p", "For each `when`, ∂(its number)/∂p.", found.root_p, during, many=True),
                 self._roots_t(),
             ]
+        return [*functions, *self._second_derivatives()]
+
+    def _second_derivatives(self) -> list[list[str]]:
+        """How the derivatives of a differential equation change along directions: the sensitivities of a step that
+        solves with the Jacobian are made of it. A map has no such steps; of a large system they are left out."""
+        below = [*self.derivatives.rhs_x.values(), *(definition.value for definition in self.model.intermediates)]
+        if self.model.is_map or _has_more_parts(below, MOST_PARTS):
+            return []
+        tables: list[tuple[str, str, Mapping[Any, Expression]]] = [
+            ("rhs_x_tangent", "`rhs_x`", self.derivatives.rhs_x),
+            ("rhs_t_tangent", "`rhs_t`", self.derivatives.rhs_t),
+        ]
+        functions = []
+        for name, of, table in tables:
+            moved, definitions = model_tangents(self.model, table.values())
+            changes = {key: value for key, value in zip(table, moved, strict=True) if not is_number(value, 0)}
+            text = f"The change of {of} along directions of the states and params, where it is not 0."
+            known = self._with_directions(definitions)
+            functions.append(self._sparse(name, text, [changes], f"{self.during}, {_BOTH}", definitions=known))
         return functions
 
     def _sparse(
-        self, name: str, text: str, tables: Sequence[Mapping[Any, Expression]], arguments: str, many: bool = False
+        self,
+        name: str,
+        text: str,
+        tables: Sequence[Mapping[Any, Expression]],
+        arguments: str,
+        many: bool = False,
+        definitions: Mapping[Expression, Definition] | None = None,
     ) -> list[str]:
         lines = _header(name, arguments, text)
-        body, results = self._computed([value for table in tables for value in table.values()], comments=False)
+        values = [value for table in tables for value in table.values()]
+        body, results = self._computed(values, comments=False, definitions=definitions)
         rest = iter(results)
         lines += body
         if not many and not tables[0]:
@@ -226,11 +258,10 @@ class Functions:
         model = self.model
         initial = [s.initial for s in model.states if s.initial is not None]
         by_name = {str(name.value): name for name in self.definitions}
-        directions = "state_directions, param_directions"
         return [
-            self._tangent("rhs_tangent", f"{self.during}, {directions}", [e.value for e in model.equations]),
+            self._tangent("rhs_tangent", f"{self.during}, {_BOTH}", [e.value for e in model.equations]),
             self._tangent("initial_tangent", f"{_AT_START}, param_directions", initial, model.states),
-            self._tangent("outputs_tangent", f"{self.during}, {directions}", [by_name[name] for name in self.outputs]),
+            self._tangent("outputs_tangent", f"{self.during}, {_BOTH}", [by_name[name] for name in self.outputs]),
         ]
 
     def _tangent(
@@ -242,16 +273,20 @@ class Functions:
             f"The change of `{name.removesuffix('_tangent')}` along directions of the states and params.",
         )
         results, definitions = model_tangents(self.model, formulas)
-        extra = {name: Definition(str(name.value), value, Span(0, 0)) for name, value in definitions.items()}
-        known = {}
-        for own, definition in self.definitions.items():
-            known[own] = definition
-            known[direction(own)] = extra[direction(own)]
-        text, written = self._computed(results, comments=False, definitions=known)
+        text, written = self._computed(results, comments=False, definitions=self._with_directions(definitions))
         if holes:
             rest = iter(written)
             written = ["None" if state.initial is None else next(rest) for state in self.model.states]
         return [*lines, *text, *_returned(written)]
+
+    def _with_directions(self, directions: Mapping[Expression, Expression]) -> dict[Expression, Definition]:
+        """The intermediates, each followed by its direction."""
+        known = {}
+        for own, definition in self.definitions.items():
+            moved = direction(own)
+            known[own] = definition
+            known[moved] = Definition(str(moved.value), directions[moved], Span(0, 0))
+        return known
 
     # Bodies
 
@@ -308,6 +343,12 @@ class Functions:
 
     def _source_line(self, span: Span | None) -> list[str]:
         return [] if span is None else [f"        # {one_line(self.model.source.excerpt(span))}"]
+
+
+def _has_more_parts(formulas: Iterable[Expression], most: int) -> bool:
+    """Whether the derivatives of the formulas have more operands than this: of a product there are n products of n."""
+    sizes = (len(node.args) ** (2 if node.head == "multiply" else 1) for node in postorder(formulas))
+    return any(total > most for total in accumulate(sizes))
 
 
 def _key(key: object) -> str:

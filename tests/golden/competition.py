@@ -112,3 +112,28 @@ class Competition(Layer):
     def outputs_p(t, states, params, consts):
         """∂(outputs)/∂p, where it is not 0."""
         return {}
+
+    @staticmethod
+    def rhs_x_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_x` along directions of the states and params, where it is not 0."""
+        x1, x2 = states
+        r1, r2, a1, a2, iN1, iN2 = params
+        x1_dot, x2_dot = state_directions
+        r1_dot, r2_dot, a1_dot, a2_dot, iN1_dot, iN2_dot = param_directions
+        return {
+            ("x1", "x1"): (
+                -(r1 * iN1 * x1_dot + x1 * iN1 * r1_dot + x1 * r1 * iN1_dot) + ((1 - iN1 * x1) * r1_dot - r1 * (x1
+                * iN1_dot + iN1 * x1_dot) - (x2 * a1_dot + a1 * x2_dot))
+            ),
+            ("x1", "x2"): -(a1 * x1_dot + x1 * a1_dot),
+            ("x2", "x2"): (
+                -(r2 * iN2 * x2_dot + x2 * iN2 * r2_dot + x2 * r2 * iN2_dot) + ((1 - iN2 * x2) * r2_dot - r2 * (x2
+                * iN2_dot + iN2 * x2_dot) - (x1 * a2_dot + a2 * x1_dot))
+            ),
+            ("x2", "x1"): -(a2 * x2_dot + x2 * a2_dot),
+        }
+
+    @staticmethod
+    def rhs_t_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_t` along directions of the states and params, where it is not 0."""
+        return {}

@@ -285,3 +285,27 @@ class Conditions(Layer):
             ("c11", "a"): select(logical_and(x < 1, 1 <= y, y < 3, 3 > b), x, 0),
             ("c11", "b"): select(logical_and(x < 1, 1 <= y, y < 3, 3 > b), 0, y),
         }
+
+    @staticmethod
+    def rhs_x_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_x` along directions of the states and params, where it is not 0."""
+        x, y = states
+        a, b = params
+        x_dot, y_dot = state_directions
+        a_dot, b_dot = param_directions
+        return {
+            ("x", "x"): select(x > 1, select(y > 2, y_dot, 0), t > 1.5, 0, 0),
+            ("x", "y"): select(x > 1, select(y > 2, x_dot, 0), t > 1.5, 0, 0),
+            ("y", "y"): (
+                select(y / 2 > 1, 2 * (y_dot / 2) / 2, y / 2 > 0.5, 0, 0) + select(logical_and(x < 1, 1 <= y, y < 3,
+                3 > b), 0, b_dot)
+            ),
+            ("y", "x"): (
+                select(x > 1, 2 * x_dot, x > 0.5, 0, 0) + select(logical_and(x < 1, 1 <= y, y < 3, 3 > b), a_dot, 0)
+            ),
+        }
+
+    @staticmethod
+    def rhs_t_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_t` along directions of the states and params, where it is not 0."""
+        return {}

@@ -182,3 +182,26 @@ class Definitions(Layer):
             ("start", "q0"): 2 / 2,
             ("damping", "drag"): select(w > o, 1, 2),
         }
+
+    @staticmethod
+    def rhs_x_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_x` along directions of the states and params, where it is not 0."""
+        q, q_slope, z, w, o = states
+        q_dot, q_slope_dot, z_dot, w_dot, o_dot = state_directions
+        q0_dot, stiffness_dot, drag_dot = param_directions
+        damping_dot = select(w > o, drag_dot, 2 * drag_dot)
+        return {
+            ("q'", "q"): -stiffness_dot - 0.6000000000000001 * q * q_dot,
+            ("q'", "q'"): -drag_dot,
+            ("w", "w"): q_dot - damping_dot,
+            ("w", "q"): w_dot,
+            ("o", "o"): damping_dot,
+        }
+
+    @staticmethod
+    def rhs_t_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_t` along directions of the states and params, where it is not 0."""
+        q_dot, q_slope_dot, z_dot, w_dot, o_dot = state_directions
+        return {
+            "z": cos(t) * q_dot,
+        }

@@ -355,3 +355,79 @@ class Names(Layer):
     def outputs_p(t, states, params, consts):
         """∂(outputs)/∂p, where it is not 0."""
         return {}
+
+    @staticmethod
+    def rhs_x_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_x` along directions of the states and params, where it is not 0."""
+        (
+            self, lambda__, class_, x, states_, params_, consts_, t0, select_, power_, w1, w2, dx1, Layer, State, S, E,
+            I, beta, def_, None_, len, maximum_, ops, keras, np, register_, require_, super, Δx, ω1, __init__, _x,
+            total_, matmul_, description, inputs_, data_, rhs, outputs, print, eval, x1
+        ) = states
+        step, from_, state, k_slope, import_, return_, gamma = params
+        (
+            self_dot, lambda___dot, class__dot, x_dot, states__dot, params__dot, consts__dot, t0_dot, select__dot,
+            power__dot, w1_dot, w2_dot, dx1_dot, Layer_dot, State_dot, S_dot, E_dot, I_dot, beta_dot, def__dot,
+            None__dot, len_dot, maximum__dot, ops_dot, keras_dot, np_dot, register__dot, require__dot, super_dot,
+            Δx_dot, ω1_dot, __init___dot, _x_dot, total__dot, matmul__dot, description_dot, inputs__dot, data__dot,
+            rhs_dot, outputs_dot, print_dot, eval_dot, x1_dot
+        ) = state_directions
+        step_dot, from__dot, state_dot, k_slope_dot, import__dot, return__dot, gamma_dot = param_directions
+        w1_ = exp(w1 / 10)
+        w2_ = cos(dx1)
+        w3 = w2_ * dx1_dot
+        w4 = sin(dx1)
+        return {
+            ("self", "self"): -step_dot,
+            ("lambda", "lambda"): -from__dot,
+            ("class", "class"): -state_dot,
+            ("x", "x"): -k_slope_dot,
+            ("states", "states"): step_dot,
+            ("params", "params"): step * params__dot + params_ * step_dot + (step * params__dot + params_ * step_dot),
+            ("power", "power"): 1.5 * select(power_ > 0, 0.5 * power(power_, -0.5), 0) * power__dot,
+            ("w1", "w1"): (
+                dx1 * step * w2_dot + w2 * step * dx1_dot + w2 * dx1 * step_dot + (2 * w2 * dx1 * w2 * dx1 * w1_dot + 2
+                * w1 * dx1 * w2 * dx1 * w2_dot + 2 * w1 * w2 * w2 * dx1 * dx1_dot + 2 * w1 * w2 * dx1 * dx1 * w2_dot + 2
+                * w1 * w2 * dx1 * w2 * dx1_dot)
+            ),
+            ("w1", "w2"): (
+                dx1 * step * w1_dot + w1 * step * dx1_dot + w1 * dx1 * step_dot + (2 * w2 * dx1 * w1 * dx1 * w1_dot + 2
+                * w1 * dx1 * w1 * dx1 * w2_dot + 2 * w1 * w2 * w1 * dx1 * dx1_dot + 2 * w1 * w2 * dx1 * dx1 * w1_dot + 2
+                * w1 * w2 * dx1 * w1 * dx1_dot)
+            ),
+            ("w1", "dx1"): (
+                w2 * step * w1_dot + w1 * step * w2_dot + w1 * w2 * step_dot + (2 * w2 * dx1 * w1 * w2 * w1_dot + 2 * w1
+                * dx1 * w1 * w2 * w2_dot + 2 * w1 * w2 * w1 * w2 * dx1_dot + 2 * w1 * w2 * dx1 * w2 * w1_dot + 2 * w1
+                * w2 * dx1 * w1 * w2_dot)
+            ),
+            ("w2", "w1"): (w1_ * w2_dot + (w2 + 1) * w1_ * (w1_dot / 10)) / 10,
+            ("w2", "w2"): w1_ * (w1_dot / 10),
+            ("dx1", "dx1"): w2_ * (w3 + w3) - (w4 + w4) * w4 * dx1_dot,
+            ("S", "S"): E_dot,
+            ("S", "E"): S_dot,
+            ("E", "E"): I_dot,
+            ("E", "I"): E_dot,
+            ("I", "I"): beta_dot,
+            ("I", "beta"): I_dot,
+            ("len", "len"): import__dot,
+            ("ops", "keras"): ops_dot,
+            ("ops", "ops"): keras_dot,
+            ("super", "super"): return__dot,
+            ("Δx", "Δx"): -gamma_dot,
+            ("__init__", "__init__"): _x_dot,
+            ("__init__", "_x"): __init___dot,
+            ("total", "matmul"): total__dot,
+            ("total", "total"): matmul__dot,
+            ("description", "inputs"): data__dot,
+            ("description", "data"): inputs__dot,
+            ("rhs", "eval"): rhs_dot,
+            ("rhs", "rhs"): eval_dot,
+            ("eval", "eval"): exp(-eval) * eval_dot,
+            ("x1", "x1"): x_dot,
+            ("x1", "x"): x1_dot,
+        }
+
+    @staticmethod
+    def rhs_t_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_t` along directions of the states and params, where it is not 0."""
+        return {}

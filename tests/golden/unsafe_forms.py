@@ -279,3 +279,74 @@ class UnsafeForms(Layer):
             ("s", "vh"): -0.5 * (1 - tanh(w2 / 15)**2) / 15,
             ("decay", "a"): (-w13 / w14 / w14 + 1 / w14) * w * w12 * t,
         }
+
+    @staticmethod
+    def rhs_x_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_x` along directions of the states and params, where it is not 0."""
+        v, w, z = states
+        vh, k, a = params
+        v_dot, w_dot, z_dot = state_directions
+        vh_dot, k_dot, a_dot = param_directions
+        w1 = x_over_expm1_slope((v + 40) / k)
+        w2 = v - vh
+        w3 = w2 / k
+        w4 = sigmoid(-w3)
+        w5 = sigmoid(w3)
+        w6 = v_dot - vh_dot
+        w7 = w6 / k - w3 / k * k_dot
+        w8 = (w4 * w5 * w4 * w7 - w5 * w4 * w5 * w7) / k - w5 * w4 / k / k * k_dot
+        w9 = w3 + 0.6931471805599453
+        w10 = sigmoid(w9)
+        w11 = sigmoid(-w9)
+        w12 = tanh(w2 / 15)
+        w13 = sin(w - 1)
+        w14 = cos(w - 1)
+        w15 = w13 / (w - 1) / (w - 1)
+        w16 = exp(-a * t)
+        w17 = 1 - w16
+        w18 = w17 * w_dot + w * w16 * t * a_dot
+        w19 = w * w17
+        w20 = 0.5 + w19
+        w21 = w19 / w20 / w20
+        w22 = 1 / w20
+        w23 = maximum(z, 0)
+        w24 = sqrt(w23)
+        w25 = 0.5 / w24
+        return {
+            ("v", "v"): (
+                w1 * k_dot / k - k * w1 / k / k * k_dot + w8 - ((-3 / 2 * w10 * w11 * w10 * w7 + 3 / 2 * w11 * w10 * w11
+                * w7) / k - 3 / 2 * w11 * w10 / k / k * k_dot) + w8 - w12 * (1 - w12**2) * (w6 / 15) / 15
+            ),
+            ("w", "w"): (
+                select(absolute(w - 1) < 1e-06, 0, -w13 * w_dot / (w - 1) - w14 / (w - 1) / (w - 1) * w_dot - ((w14
+                * w_dot / (w - 1) - w15 * w_dot) / (w - 1) - w15 / (w - 1) * w_dot)) + (w17 * (-((w18 / w20 - w21 * w18)
+                / w20 - w21 / w20 * w18) - w22 / w20 * w18) + (-w21 + w22) * w16 * t * a_dot)
+            ),
+            ("z", "z"): (
+                select(z >= 0, 1, 0) * select(w23 > 0, -w25 / w24 * select(w23 > 0, w25, 0) * select(z >= 0, z_dot, 0),
+                0) + select(z > 0, 1.5 * select(z > 0, 0.5 * power(z, -0.5), 0) * z_dot, 0) + select(z > 0, -1 / z / z
+                * z_dot, 0)
+            ),
+        }
+
+    @staticmethod
+    def rhs_t_tangent(t, states, params, consts, state_directions, param_directions):
+        """The change of `rhs_t` along directions of the states and params, where it is not 0."""
+        v, w, z = states
+        vh, k, a = params
+        v_dot, w_dot, z_dot = state_directions
+        vh_dot, k_dot, a_dot = param_directions
+        w1 = exp(-a * t)
+        w2 = 1 - w1
+        w3 = w2 * w_dot + w * w1 * t * a_dot
+        w4 = w * w2
+        w5 = 0.5 + w4
+        w6 = w4 / w5 / w5
+        w7 = 1 / w5
+        w8 = -w6 + w7
+        return {
+            "w": (
+                w * w1 * a * (-((w3 / w5 - w6 * w3) / w5 - w6 / w5 * w3) - w7 / w5 * w3) + w8 * w1 * a * w_dot - w8 * w
+                * a * w1 * t * a_dot + w8 * w * w1 * a_dot
+            ),
+        }
