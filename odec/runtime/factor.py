@@ -1,7 +1,8 @@
 """Linear solves of a stiff step: W = shift·I − J factorised once, then W⁻¹ r for each stage. The batch is last.
 
 A sparse J is eliminated as straight-line code: which numbers stand where is known when the program is built, so the
-order of the pivots and the fill are worked out there, and zeros cost nothing.
+order of the pivots and the fill are worked out there, and zeros cost nothing. Where that would be too much code, a loop
+inverts W, and a solve is one multiplication and sum.
 
 No pivot is chosen by its size. W tends to a multiple of the unit matrix as the step shrinks, so a pivot that is too
 small makes a row's error estimate huge (or NaN), its step is rejected, and a shorter one has better pivots.
@@ -9,9 +10,10 @@ small makes a row's error estimate huge (or NaN), its step is rejected, and a sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from keras import ops
@@ -22,41 +24,77 @@ Tensor = Any
 Place = tuple[int, int]
 Solve = Callable[[Tensor], Tensor]
 
+# Solves of one step, for weighing straight-line code against an inverse.
+SOLVES = 8
+# A step of fewer multiplications is always straight-line code; one of more never is, as it takes too long to compile.
+FEW_OPERATIONS, MOST_OPERATIONS = 300, 2000
+# Between the two, one multiplication of straight-line code takes as long as this many of the loop that inverts.
+WEIGHT = 3
+# XLA computes a value again in each kernel that reads it, unless it is a quotient: those are computed once. So a value
+# is divided by 1 where computing it again would take more operations than this.
+MOST_REPEATED = 64
+
 
 def factorised(shift: Tensor, jacobian: Mapping[Place, Any] | Tensor, size: int) -> Solve:
     """`solve(r)` = W⁻¹ r, W = shift·I − J, for r of shape (size, batch) or (size, Q, batch).
 
-    `shift` is 0-d or (batch,). `jacobian` holds the entries of J that are not zero, each a Python number, 0-d or
-    (batch,).
+    `shift` is 0-d or (batch,). `jacobian` holds the entries of J that are not zero by their places (row, column), each
+    a Python number, 0-d or (batch,); or it is all of J, (size, size, batch).
 
-    The gradient by r, shift and J's entries is that of the solution, W⁻ᵀ upstream from the same factors.
+    The gradient by r, shift and J is that of the solution: W⁻ᵀ upstream, from the same factors.
     """
-    entries = _matrix(shift, jacobian, size)
-    plan = elimination(frozenset(entries), size)
-    places = tuple(place for place, value in entries.items() if not isinstance(value, int | float))
-    numbers = {place: value for place, value in entries.items() if isinstance(value, int | float)}
-    packed = _packed([entries[place] for place in places])
-    fixed = ops.stop_gradient(packed)
-    factors = _eliminated(plan, numbers | {place: fixed[e] for e, place in enumerate(places)})
-    rows, columns = [i for i, _ in places], [j for _, j in places]
+    if isinstance(jacobian, Mapping):
+        return _sparse(shift, jacobian, size)
+    return _dense(ops.eye(size, dtype=jacobian.dtype)[:, :, None] * shift - jacobian)
 
-    def forward(_: Tensor, r: Tensor) -> Tensor:
-        return factors.solved(r)
 
-    def backward(upstream: Tensor, u: Tensor, packed: Tensor, _: Tensor) -> list[Tensor]:
+def _dense(matrix: Tensor) -> Solve:
+    """Solves with all of W, (n, n, batch)."""
+    factors = _Inverse.of(ops.stop_gradient(matrix))
+
+    def backward(upstream: Tensor, u: Tensor, _: Tensor, __: Tensor) -> list[Tensor]:
         adjoint = factors.solved_transposed(upstream)
         # W u = r, so that the share of W_ij is −adjoint_i u_j.
-        shares = -ops.take(adjoint, rows, axis=0) * ops.take(u, columns, axis=0)
-        return [_summed(shares, packed), adjoint]
+        shares = -adjoint[:, None] * u[None]
+        return [ops.sum(shares, axis=2) if len(u.shape) == 3 else shares, adjoint]
 
-    solve = loops.with_gradient(forward, backward)
+    solve = loops.with_gradient(lambda _, r: factors.solved(r), backward)
+    return lambda r: solve(matrix, r)
+
+
+def _sparse(shift: Tensor, jacobian: Mapping[Place, Any], size: int) -> Solve:
+    """Solves with W from the entries of J."""
+    entries = {place: -value for place, value in jacobian.items()}
+    entries |= {(i, i): shift + entries.get((i, i), 0.0) for i in range(size)}
+    numbers = {place: value for place, value in entries.items() if isinstance(value, int | float)}
+    places = tuple(place for place in entries if place not in numbers)
+    packed = _packed([entries[place] for place in places])
+    fixed = numbers | dict(zip(places, ops.unstack(ops.stop_gradient(packed)), strict=True))
+    plan = elimination(frozenset(entries), size)
+    factors: _Factors | _Inverse
+    if is_straight(plan):
+        factors = _Factors.of(plan, fixed, ops.stop_gradient(shift / shift))
+    else:
+        factors = _Inverse.of(_filled(fixed, size))
+    rows, columns = [i for i, _ in places], [j for _, j in places]
+
+    def backward(upstream: Tensor, u: Tensor, _: Tensor, __: Tensor) -> list[Tensor]:
+        adjoint = factors.solved_transposed(upstream)
+        shares = -ops.take(adjoint, rows, axis=0) * ops.take(u, columns, axis=0)
+        # Summed over Q, and over the batch where all its rows share W.
+        summed = range(1, len(shares.shape) - len(packed.shape) + 1)
+        return [ops.sum(shares, axis=tuple(summed)) if summed else shares, adjoint]
+
+    solve = loops.with_gradient(lambda _, r: factors.solved(r), backward)
     return lambda r: solve(packed, r)
 
 
-def _matrix(shift: Tensor, jacobian: Mapping[Place, Any], size: int) -> dict[Place, Any]:
-    """The entries of shift·I − J; all of the diagonal."""
-    entries = {place: -value for place, value in jacobian.items()}
-    return entries | {(i, i): shift + entries.get((i, i), 0.0) for i in range(size)}
+def is_straight(plan: Elimination) -> bool:
+    """Whether a step with this plan is better written out than done with an inverse."""
+    size = len(plan.order)
+    operations = plan.factor_operations + SOLVES * plan.solve_operations
+    inverse = size**3 + SOLVES * size**2
+    return operations <= FEW_OPERATIONS or (operations <= MOST_OPERATIONS and WEIGHT * operations <= inverse)
 
 
 def _packed(values: Sequence[Tensor]) -> Tensor:
@@ -65,10 +103,13 @@ def _packed(values: Sequence[Tensor]) -> Tensor:
     return ops.stack(values if wide is None else [value + ops.zeros_like(wide) for value in values])
 
 
-def _summed(shares: Tensor, like: Tensor) -> Tensor:
-    """The shares (number, …, batch) summed to the shape of `like`, (number,) or (number, batch)."""
-    axes = list(range(1, len(shares.shape) - (len(like.shape) - 1)))
-    return ops.sum(shares, axis=axes) if axes else shares
+def _filled(entries: Mapping[Place, Any], size: int) -> Tensor:
+    """The matrix (size, size, batch) of which these entries are not zero; of batch 1 where they are 0-d."""
+    zero = ops.zeros_like(entries[0, 0])
+    rows = ops.stack([zero, *(value + zero for value in entries.values())])
+    row_of = {place: row for row, place in enumerate(entries, start=1)}
+    table = [row_of.get((i, j), 0) for i in range(size) for j in range(size)]
+    return ops.reshape(ops.take(rows, table, axis=0), (size, size, -1))
 
 
 @dataclass(frozen=True)
@@ -84,6 +125,21 @@ class Elimination:
     outside: tuple[tuple[int, ...], ...]
     below: tuple[tuple[int, ...], ...]
     right: tuple[tuple[int, ...], ...]
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """All places, in the order of the pivots."""
+        return tuple(k for block in self.blocks for k in block)
+
+    @cached_property
+    def readers(self) -> Counter[int]:
+        """How many other unknowns each is needed for, once it is known."""
+        return Counter(j for row in (*self.right, *self.outside) for j in row)
+
+    @cached_property
+    def readers_transposed(self) -> Counter[int]:
+        """`readers` of a solve with the transposed matrix."""
+        return Counter(i for column in self.below for i in column) + Counter(dict(enumerate(map(len, self.outside))))
 
     @property
     def factor_operations(self) -> int:
@@ -169,54 +225,125 @@ def _components(edges: Sequence[set[int]]) -> list[set[int]]:
 
 @dataclass(frozen=True)
 class _Factors:
-    """W = L U inside each block, the pivots as reciprocals; `entries` are those of L, U and outside the blocks."""
+    """W = L U inside each block of a plan: the entries of L, U and outside the blocks, the pivots as reciprocals.
+
+    `one` is a 1 that XLA cannot see to be one.
+    """
 
     plan: Elimination
     entries: Mapping[Place, Any]
     reciprocals: Mapping[int, Any]
+    one: Tensor
+
+    @classmethod
+    def of(cls, plan: Elimination, entries: Mapping[Place, Any], one: Tensor) -> _Factors:
+        """Gauss's elimination, the pivots in the plan's order."""
+        a, reciprocals = _Values(entries.items(), one), {}
+        for k in plan.order:
+            reciprocals[k] = 1.0 / a[k, k]
+            for j in plan.right[k]:
+                a.share((k, j), SOLVES + len(plan.below[k]))
+            for i in plan.below[k]:
+                a.scale((i, k), reciprocals[k])
+                a.share((i, k), SOLVES + len(plan.right[k]))
+                for j in plan.right[k]:
+                    a.subtract((i, j), a[i, k], (k, j))
+        return cls(plan, a, reciprocals, one)
 
     def solved(self, r: Tensor) -> Tensor:
         """W⁻¹ r."""
-        x, plan, a = ops.unstack(r), self.plan, self.entries
+        plan, a = self.plan, self.entries
+        x = _Values(enumerate(ops.unstack(r)), self.one)
         for block in plan.blocks:
             for i in block:
                 for j in plan.outside[i]:
-                    x[i] = x[i] - a[i, j] * x[j]
+                    x.subtract(i, a[i, j], j)
             for k in block:
+                x.share(k, len(plan.below[k]) + 1)
                 for i in plan.below[k]:
-                    x[i] = x[i] - a[i, k] * x[k]
+                    x.subtract(i, a[i, k], k)
             for k in reversed(block):
                 for j in plan.right[k]:
-                    x[k] = x[k] - a[k, j] * x[j]
-                x[k] = x[k] * self.reciprocals[k]
-        return ops.stack(x)
+                    x.subtract(k, a[k, j], j)
+                x.scale(k, self.reciprocals[k])
+                x.share(k, plan.readers[k] + 1)
+        return ops.stack([x[i] for i in range(len(x))])
 
     def solved_transposed(self, r: Tensor) -> Tensor:
         """W⁻ᵀ r: the same steps in reverse, each transposed."""
-        x, plan, a = ops.unstack(r), self.plan, self.entries
+        plan, a = self.plan, self.entries
+        x = _Values(enumerate(ops.unstack(r)), self.one)
         for block in reversed(plan.blocks):
             for k in block:
-                x[k] = x[k] * self.reciprocals[k]
+                x.scale(k, self.reciprocals[k])
+                x.share(k, len(plan.right[k]) + 1)
                 for j in plan.right[k]:
-                    x[j] = x[j] - a[k, j] * x[k]
+                    x.subtract(j, a[k, j], k)
             for k in reversed(block):
                 for i in plan.below[k]:
-                    x[k] = x[k] - a[i, k] * x[i]
+                    x.subtract(k, a[i, k], i)
+                x.share(k, plan.readers_transposed[k] + 1)
             for i in block:
                 for j in plan.outside[i]:
-                    x[j] = x[j] - a[i, j] * x[i]
-        return ops.stack(x)
+                    x.subtract(j, a[i, j], i)
+        return ops.stack([x[i] for i in range(len(x))])
 
 
-def _eliminated(plan: Elimination, entries: Mapping[Place, Any]) -> _Factors:
-    """Gauss's elimination inside each block, the pivots in the plan's order."""
-    a, reciprocals = dict(entries), {}
-    for block in plan.blocks:
-        for k in block:
-            reciprocals[k] = 1.0 / a[k, k]
-            for i in plan.below[k]:
-                a[i, k] = factor = a[i, k] * reciprocals[k]
-                for j in plan.right[k]:
-                    product = factor * a[k, j]
-                    a[i, j] = a[i, j] - product if (i, j) in a else -product
-    return _Factors(plan, a, reciprocals)
+class _Values(dict[Any, Any]):
+    """Numbers and (…, batch) arrays on which code is written out, each with the operations that it takes to compute."""
+
+    def __init__(self, values: Iterable[tuple[Hashable, Any]], one: Tensor) -> None:
+        super().__init__(values)
+        self._one = one
+        self._work = dict.fromkeys(self, 0)
+
+    def subtract(self, key: Hashable, factor: Any, other: Hashable) -> None:
+        """self[key] −= factor · self[other]; a missing one is zero."""
+        product = factor * self[other]
+        self[key] = self[key] - product if key in self else -product
+        self._work[key] = self._work.get(key, 0) + 2 + self._work[other]
+
+    def scale(self, key: Hashable, factor: Any) -> None:
+        """self[key] ·= factor."""
+        self[key] = self[key] * factor
+        self._work[key] += 1
+
+    def share(self, key: Hashable, readers: int) -> None:
+        """Compute self[key] once for its readers if that saves more than it costs."""
+        if self._work[key] * (readers - 1) > MOST_REPEATED:
+            self[key] = self[key] / self._one
+            self._work[key] = 0
+
+
+@dataclass(frozen=True)
+class _Inverse:
+    """W⁻¹ itself, (n, n, batch)."""
+
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> _Inverse:
+        """Gauss's and Jordan's elimination in place, the pivots in their order."""
+        size = matrix.shape[0]
+        numbers = ops.arange(size, dtype="int32")
+
+        def turn(k: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+            here = ops.equal(numbers, k)
+            row, column = ops.take(a, k, axis=0), ops.take(a, k, axis=1)
+            row = ops.where(here[:, None], ops.ones_like(row), row) / ops.take(row, k, axis=0)
+            others = ops.where(here[None, :, None], ops.zeros_like(a), a) - column[:, None] * row[None]
+            return k + 1, ops.where(here[:, None, None], row[None], others)
+
+        return cls(loops.bounded(lambda k, _: k < size, turn, (ops.zeros((), "int32"), matrix), size)[1])
+
+    def solved(self, r: Tensor) -> Tensor:
+        """W⁻¹ r."""
+        # A product and a sum, because a matrix product inside a compiled loop is slow, and has the batch first.
+        return ops.sum(self._beside(r) * r[None], axis=1)
+
+    def solved_transposed(self, r: Tensor) -> Tensor:
+        """W⁻ᵀ r."""
+        return ops.sum(self._beside(r) * r[:, None], axis=0)
+
+    def _beside(self, r: Tensor) -> Tensor:
+        return self.inverse if len(r.shape) == 2 else self.inverse[:, :, None]
