@@ -58,7 +58,7 @@ class Functions:
     def all(self) -> list[list[str]]:
         """The functions, in the order of reading."""
         functions = [self._constants(), *self._shapes(), self._initial(), self._rhs(), self._outputs(), *self._noise()]
-        functions += self._jumps()
+        functions += [*self._switches(), *self._jumps()]
         return functions + (self._sparse_derivatives() if self.derivatives.complete else self._tangents())
 
     # Values
@@ -131,7 +131,19 @@ class Functions:
         rest = iter(results)
         return [[*lines, *text, *_returned([_tuple([next(rest) for _ in noise.arguments]) for noise in noisy])]]
 
-    # Jumps
+    # Switches and jumps
+
+    def _switches(self) -> list[list[str]]:
+        found = self.derivatives.switches
+        if not found:
+            return []
+        lines = _header(
+            "switch_times", _AT_START, "Where the equations switch with t: a time, and a period where it comes again."
+        )
+        text, results = self._computed([part for s in found for part in (s.time, s.period) if part is not None])
+        rest = iter(results)
+        rows = [_tuple([next(rest), "None" if switch.period is None else next(rest)]) for switch in found]
+        return [[*lines, *text, *_listed(rows)]]
 
     def _jumps(self) -> list[list[str]]:
         jumps = self.model.jumps
@@ -180,8 +192,10 @@ class Functions:
                 self._sparse("jumps_x", "For each jump, ∂(changed states)/∂x.", found.jump_x, during, many=True),
                 self._sparse("jumps_p", "For each jump, ∂(changed states)/∂p.", found.jump_p, during, many=True),
                 self._sparse("jumps_t", "For each jump, ∂(changed states)/∂t.", found.jump_t, during, many=True),
-                self._times_p(),
+                self._times_p("jump_times", found.times_p),
             ]
+        if found.switches:
+            functions.append(self._times_p("switch_times", found.switches_p))
         if found.root_x:
             functions += [
                 self._sparse("roots_x", "For each `when`, ∂(its number)/∂x.", found.root_x, during, many=True),
@@ -237,16 +251,15 @@ class Functions:
             lines.append(" " * indent + ("}," if many else "}"))
         return [*lines, *(["        )"] if many else [])]
 
-    def _times_p(self) -> list[str]:
-        lines = _header("jump_times_p", _AT_START, "For each number of `jump_times`, its derivative by the params.")
-        tables = self.derivatives.times_p
+    def _times_p(self, of: str, tables: Sequence[Sequence[Mapping[str, Expression]]]) -> list[str]:
+        lines = _header(f"{of}_p", _AT_START, f"For each number of `{of}`, its derivative by the params.")
         body, results = self._computed([v for row in tables for table in row for v in table.values()], comments=False)
         rest = iter(results)
         rows = [
             _tuple(["{" + ", ".join(f"{_key(k)}: {next(rest)}" for k in table) + "}" for table in row])
             for row in tables
         ]
-        return [*lines, *body, *_returned(rows)]
+        return [*lines, *body, *_listed(rows)]
 
     def _roots_t(self) -> list[str]:
         lines = _header("roots_t", self.during, "For each `when`, ∂(its number)/∂t.")
@@ -368,6 +381,11 @@ def _unpacked(names: list[str], argument: str) -> list[str]:
 def _tuple(parts: Iterable[str]) -> str:
     parts = list(parts)
     return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _listed(rows: list[str]) -> list[str]:
+    """A tuple of tuples, one on each line."""
+    return ["        return (", *(line for row in rows for line in wrapped("", row, ",", indent=12)), "        )"]
 
 
 def _returned(parts: list[str]) -> list[str]:

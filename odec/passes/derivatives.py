@@ -37,6 +37,7 @@ from odec.model.jumps import root_function
 from odec.model.lower import Lowering
 from odec.model.model import Model
 from odec.model.names import Names, names_of
+from odec.passes.switches import Switch, switches
 from odec.source import Source
 from odec.syntax import tree
 from odec.syntax.parser import parse
@@ -51,7 +52,8 @@ FEWEST_TO_COUNT = 5_000
 
 @dataclass(frozen=True)
 class Derivatives:
-    """The nonzero ones, by name; `complete` is False where there were too many and none is given."""
+    """The nonzero ones, by name; `complete` is False where there were too many and none is given. `switches` are the
+    times that `switches_p` is of, there in any case."""
 
     rhs_x: dict[tuple[str, str], Expression] = field(default_factory=dict)
     rhs_p: dict[tuple[str, str], Expression] = field(default_factory=dict)
@@ -66,14 +68,17 @@ class Derivatives:
     root_x: tuple[dict[str, Expression], ...] = ()
     root_p: tuple[dict[str, Expression], ...] = ()
     root_t: tuple[Expression, ...] = ()
+    switches: tuple[Switch, ...] = ()
+    switches_p: tuple[tuple[dict[str, Expression], ...], ...] = ()
     complete: bool = True
 
 
 def derivatives(model: Model) -> Derivatives:
     """The derivatives of a model."""
     totals = None if model.has_arrays else _totals(model)
+    found_switches = switches(model)
     if totals is None:
-        return Derivatives(complete=False)
+        return Derivatives(switches=found_switches, complete=False)
     rhs = {e.state.name: _total(e.value, totals) for e in model.equations}
     initial = {s.name: _total(s.initial, totals) for s in model.states if s.initial is not None}
     outputs = {o.name: _total(o.value, totals) for o in model.observes}
@@ -85,6 +90,11 @@ def derivatives(model: Model) -> Derivatives:
         initial_p=_entries(initial, "param"),
         outputs_x=_entries(outputs, "state"),
         outputs_p=_entries(outputs, "param"),
+        switches=found_switches,
+        switches_p=tuple(
+            tuple({} if part is None else _row(_total(part, totals), "param") for part in (switch.time, switch.period))
+            for switch in found_switches
+        ),
         **_of_jumps(model, totals),  # type: ignore[arg-type]
     )
 

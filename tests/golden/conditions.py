@@ -191,6 +191,15 @@ class Conditions(Layer):
         return c1, c2, c3, c4, c5, c6, c7, c8, c9, d1, d2, c10, c11, c12, c13, c14, c15, c16
 
     @staticmethod
+    def switch_times(params, consts):
+        """Where the equations switch with t: a time, and a period where it comes again."""
+        return (
+            (1, None),
+            (2, None),
+            (1.5, None),
+        )
+
+    @staticmethod
     def rhs_x(t, states, params, consts):
         """∂(dx/dt)/∂x, where it is not 0."""
         x, y = states
@@ -285,6 +294,15 @@ class Conditions(Layer):
             ("c11", "a"): select(logical_and(x < 1, 1 <= y, y < 3, 3 > b), x, 0),
             ("c11", "b"): select(logical_and(x < 1, 1 <= y, y < 3, 3 > b), 0, y),
         }
+
+    @staticmethod
+    def switch_times_p(params, consts):
+        """For each number of `switch_times`, its derivative by the params."""
+        return (
+            ({}, {}),
+            ({}, {}),
+            ({}, {}),
+        )
 
     @staticmethod
     def rhs_x_tangent(t, states, params, consts, state_directions, param_directions):

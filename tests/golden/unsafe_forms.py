@@ -287,43 +287,59 @@ class UnsafeForms(Layer):
         vh, k, a = params
         v_dot, w_dot, z_dot = state_directions
         vh_dot, k_dot, a_dot = param_directions
-        w1 = x_over_expm1_slope((v + 40) / k)
-        w2 = v - vh
-        w3 = w2 / k
-        w4 = sigmoid(-w3)
-        w5 = sigmoid(w3)
-        w6 = v_dot - vh_dot
-        w7 = w6 / k - w3 / k * k_dot
-        w8 = (w4 * w5 * w4 * w7 - w5 * w4 * w5 * w7) / k - w5 * w4 / k / k * k_dot
-        w9 = w3 + 0.6931471805599453
-        w10 = sigmoid(w9)
-        w11 = sigmoid(-w9)
-        w12 = tanh(w2 / 15)
-        w13 = sin(w - 1)
-        w14 = cos(w - 1)
-        w15 = w13 / (w - 1) / (w - 1)
-        w16 = exp(-a * t)
-        w17 = 1 - w16
-        w18 = w17 * w_dot + w * w16 * t * a_dot
-        w19 = w * w17
-        w20 = 0.5 + w19
-        w21 = w19 / w20 / w20
-        w22 = 1 / w20
-        w23 = maximum(z, 0)
-        w24 = sqrt(w23)
-        w25 = 0.5 / w24
+        w1 = (v + 40) / 10
+        w2 = (-w1)**2
+        w3 = (v + 40) / k
+        w4 = x_over_expm1_slope(w3)
+        w5 = w3**2
+        w6 = v - vh
+        w7 = w6 / k
+        w8 = sigmoid(-w7)
+        w9 = sigmoid(w7)
+        w10 = v_dot - vh_dot
+        w11 = w10 / k - w7 / k * k_dot
+        w12 = (w8 * w9 * w8 * w11 - w9 * w8 * w9 * w11) / k - w9 * w8 / k / k * k_dot
+        w13 = w7 + 0.6931471805599453
+        w14 = sigmoid(w13)
+        w15 = sigmoid(-w13)
+        w16 = tanh(w6 / 15)
+        w17 = (
+            select(absolute(-w1) < 0.3, ((((-6.975130983067491e-08 * w2 + 1.878908128908129e-06) * w2
+            - 4.6296296296296294e-05) * w2 + 0.000992063492063492) * w2 - 0.016666666666666666) * w2
+            + 0.16666666666666666, -x_over_expm1(w1) / select(absolute(-w1) < 0.3, 1, -w1) * (x_over_expm1(-w1) + 2
+            * x_over_expm1_slope(-w1))) * (v_dot / 10) / 10
+        )
+        w18 = (
+            (w4 * k_dot + k * select(absolute(w3) < 0.3, ((((-6.975130983067491e-08 * w5 + 1.878908128908129e-06) * w5
+            - 4.6296296296296294e-05) * w5 + 0.000992063492063492) * w5 - 0.016666666666666666) * w5
+            + 0.16666666666666666, -x_over_expm1(-w3) / select(absolute(w3) < 0.3, 1, w3) * (x_over_expm1(w3) + 2 * w4))
+            * (v_dot / k - w3 / k * k_dot)) / k - k * w4 / k / k * k_dot
+        )
+        w19 = (
+            -((-3 / 2 * w14 * w15 * w14 * w11 + 3 / 2 * w15 * w14 * w15 * w11) / k - 3 / 2 * w15 * w14 / k / k * k_dot)
+        )
+        w20 = sin(w - 1)
+        w21 = cos(w - 1)
+        w22 = w20 / (w - 1) / (w - 1)
+        w23 = exp(-a * t)
+        w24 = 1 - w23
+        w25 = w24 * w_dot + w * w23 * t * a_dot
+        w26 = w * w24
+        w27 = 0.5 + w26
+        w28 = w26 / w27 / w27
+        w29 = 1 / w27
+        w30 = maximum(z, 0)
+        w31 = sqrt(w30)
+        w32 = 0.5 / w31
         return {
-            ("v", "v"): (
-                w1 * k_dot / k - k * w1 / k / k * k_dot + w8 - ((-3 / 2 * w10 * w11 * w10 * w7 + 3 / 2 * w11 * w10 * w11
-                * w7) / k - 3 / 2 * w11 * w10 / k / k * k_dot) + w8 - w12 * (1 - w12**2) * (w6 / 15) / 15
-            ),
+            ("v", "v"): w17 + w18 + w12 + w19 + w12 - w16 * (1 - w16**2) * (w10 / 15) / 15,
             ("w", "w"): (
-                select(absolute(w - 1) < 1e-06, 0, -w13 * w_dot / (w - 1) - w14 / (w - 1) / (w - 1) * w_dot - ((w14
-                * w_dot / (w - 1) - w15 * w_dot) / (w - 1) - w15 / (w - 1) * w_dot)) + (w17 * (-((w18 / w20 - w21 * w18)
-                / w20 - w21 / w20 * w18) - w22 / w20 * w18) + (-w21 + w22) * w16 * t * a_dot)
+                select(absolute(w - 1) < 1e-06, 0, -w20 * w_dot / (w - 1) - w21 / (w - 1) / (w - 1) * w_dot - ((w21
+                * w_dot / (w - 1) - w22 * w_dot) / (w - 1) - w22 / (w - 1) * w_dot)) + (w24 * (-((w25 / w27 - w28 * w25)
+                / w27 - w28 / w27 * w25) - w29 / w27 * w25) + (-w28 + w29) * w23 * t * a_dot)
             ),
             ("z", "z"): (
-                select(z >= 0, 1, 0) * select(w23 > 0, -w25 / w24 * select(w23 > 0, w25, 0) * select(z >= 0, z_dot, 0),
+                select(z >= 0, 1, 0) * select(w30 > 0, -w32 / w31 * select(w30 > 0, w32, 0) * select(z >= 0, z_dot, 0),
                 0) + select(z > 0, 1.5 * select(z > 0, 0.5 * power(z, -0.5), 0) * z_dot, 0) + select(z > 0, -1 / z / z
                 * z_dot, 0)
             ),
