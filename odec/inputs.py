@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
     from odec.runtime.signals import Signal
 
 TIME = "t"
+EXPERIMENT = "experiment"
 
 
-def read_inputs(description: Description, given: Mapping[str, Any] | None) -> Signal | None:
-    """The model's inputs on one grid of times; None for a model without inputs.
+def read_inputs(
+    description: Description, given: Mapping[str, Any] | None, experiments: Sequence[str] = ("",)
+) -> Signal | None:
+    """The model's inputs on one grid of times, `values` (K, I, 1), or (K, I, E) where a table has a column `experiment`
+    and gives each of the E `experiments` its own series; None for a model without inputs.
 
     `given` maps each input to a table (a path, a DataFrame, a dict of columns) with the columns `t` and the input's
     name, or `u[0]`, `u[1]`, … for an array; or to a pair (times, values), values (K,) or (K, elements). In a map a
@@ -36,15 +41,53 @@ def read_inputs(description: Description, given: Mapping[str, Any] | None) -> Si
     if not description.inputs:
         return None
     check_inputs(description, given)
-    series = [_series(description, u, given[u.name]) for u in description.inputs]
-    knots = np.unique(np.concatenate([times for times, _ in series]))
+    given = {name: x if isinstance(x, tuple | ByExperiment) else table_of(x) for name, x in given.items()}
+    every = [
+        [_series(description, u, _of_experiment(u.name, given[u.name], experiment)) for u in description.inputs]
+        for experiment in (experiments if any(map(_has_experiments, given.values())) else experiments[:1])
+    ]
+    knots = np.unique(np.concatenate([times for series in every for times, _ in series]))
     linear = interpolated(description)
+    sizes = Layout.of(description.inputs).sizes
+    return Signal(knots, np.stack([_together(knots, series, sizes, linear) for series in every], axis=-1))
+
+
+def _together(
+    knots: np.ndarray, series: list[tuple[np.ndarray, np.ndarray]], sizes: Sequence[int], linear: np.ndarray
+) -> np.ndarray:
+    """All inputs of one experiment (K, I) on one grid."""
     columns, place = [], 0
-    for size, (times, values) in zip(Layout.of(description.inputs).sizes, series, strict=True):
+    for size, (times, values) in zip(sizes, series, strict=True):
         flags = linear[place : place + size]
         columns += [_on_grid(knots, times, values[:, i], bool(flags[i])) for i in range(size)]
         place += size
-    return Signal(knots, np.stack(columns, axis=1)[..., None])
+    return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class ByExperiment:
+    """The series of an input in each experiment."""
+
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def _has_experiments(given: Any) -> bool:
+    return isinstance(given, ByExperiment) or (isinstance(given, Table) and EXPERIMENT in given.header)
+
+
+def _of_experiment(name: str, given: Any, experiment: str) -> Any:
+    """The part of what is given for an input that belongs to an experiment; all of it where it names none."""
+    if isinstance(given, ByExperiment):
+        return given.series[experiment]
+    if not _has_experiments(given) or experiment == "":
+        return given
+    table: Table = given
+    labels = table.column(EXPERIMENT)
+    if experiment not in labels:
+        cure = nearest(experiment, labels) or "give each experiment its rows"
+        raise OdecError.of("E0504", f"`{table.name}` has no rows for the experiment `{experiment}`", cure)
+    own = [i for i, label in enumerate(labels) if label == experiment]
+    return replace(table, rows=tuple(table.rows[i] for i in own), lines=tuple(table.lines[i] for i in own))
 
 
 def inputs_beside(description: Description, data: Any, given: Mapping[str, Any] | None, time: str) -> dict[str, Any]:
@@ -62,9 +105,14 @@ def inputs_beside(description: Description, data: Any, given: Mapping[str, Any] 
     for u in missing:
         names = element_names(u.name, u.shape)
         if time in table.header and set(names) <= set(table.header):
+            labels = table.column(EXPERIMENT) if EXPERIMENT in table.header else ("",) * len(table.rows)
             times, values = _numbers(table, (time, *names))
-            rows = np.unique(np.column_stack([times, values]), axis=0)
-            found[u.name] = (rows[:, 0], rows[:, 1:])
+            series = {}
+            for label in dict.fromkeys(labels):
+                own = [i for i, other in enumerate(labels) if other == label]
+                rows = np.unique(np.column_stack([times[own], values[own]]), axis=0)
+                series[label] = (rows[:, 0], rows[:, 1:])
+            found[u.name] = ByExperiment(series) if EXPERIMENT in table.header else series[""]
     return found
 
 

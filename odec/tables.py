@@ -71,7 +71,9 @@ def read_table(path: str | Path) -> Table:
 
 
 def table_of(data: Any) -> Table:
-    """The table in `data`: a path (CSV, TSV, Parquet), a pandas DataFrame, or a dict of columns."""
+    """The table in `data`: a path (CSV, TSV, Parquet), a pandas DataFrame, a dict of columns, or a table itself."""
+    if isinstance(data, Table):
+        return data
     if isinstance(data, str | Path):
         if Path(data).suffix.lower() in {".parquet", ".pq"}:
             return _parquet(Path(data))

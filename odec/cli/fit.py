@@ -29,10 +29,15 @@ TEXTS = ("fitted.ode", "trajectory.csv")
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
 @click.option("--time", default="t", show_default=True, help="The column that holds the time.")
-@click.option("--method", help="lm (Levenberg-Marquardt, the default) or adam.")
+@click.option("--conditions", type=FILE, help="What differs between experiments; else `conditions.csv` beside DATA.")
+@click.option("--method", help="lm (Levenberg-Marquardt, the default), scipy or adam.")
 @click.option("--solver", help="The numerical method of the equations, as in `odec solve --help`.")
 @click.option("--step", type=NUMBER, help="The solver's step h.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="First guesses: r1=0.2,r2=0.3. Repeatable.")
+@click.option(
+    "--fix", "fixes", type=ASSIGNMENTS, multiple=True, help="Params that are not searched: k=0.1. Repeatable."
+)
+@click.option("--weights", help="Of a sum of squares: none (default), scale (largest size) or sd of each column.")
 @click.option("--input", "tables", type=NAMED_FILE, multiple=True, help="The table of an input: u=u.csv. Repeatable.")
 @click.option("--starts", type=click.IntRange(min=1), help="How many first guesses to try, the model's among them.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the further first guesses.")
@@ -43,15 +48,21 @@ TEXTS = ("fitted.ode", "trajectory.csv")
 def command(
     model: str,
     data: str,
+    conditions: str | None,
     sets: tuple[tuple[Assigned, ...], ...],
+    fixes: tuple[tuple[Assigned, ...], ...],
     tables: tuple[tuple[str, str], ...],
     output: str,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit the params of MODEL to DATA, a CSV file with a time column and columns named like states or outputs."""
-    start, inputs = values_by_name(sets, "--set"), files_by_name(tables, "--input")
-    refuse_to_overwrite([str(Path(output, name)) for name in TEXTS], (model, data, *inputs.values()))
+    """Fit the params of MODEL to DATA, a CSV file with a time column and columns named like states or outputs.
+
+    A column `experiment` tells experiments apart. Where the outputs have a noise in MODEL, the likelihood is fitted.
+    """
+    start, fix, inputs = values_by_name(sets, "--set"), values_by_name(fixes, "--fix"), files_by_name(tables, "--input")
+    read = (model, data, conditions, *inputs.values())
+    refuse_to_overwrite([str(Path(output, name)) for name in TEXTS], read)
     if options["method"] != "adam":
         for name in ("epochs", "learning_rate"):
             if options[name] is not None:
@@ -60,8 +71,9 @@ def command(
     from odec.fit.fitting import fit
 
     given = {name: value for name, value in options.items() if value is not None}
+    given |= {"start": start or None, "fix": fix or None, "inputs": inputs or None, "conditions": conditions}
     with bar("fitting") as progress:
-        result = fit(model, data, start=start or None, inputs=inputs or None, output=output, progress=progress, **given)
+        result = fit(model, data, output=output, progress=progress, **given)
     if as_json:
         warn(result.warnings)
         print_json(result.as_dict())

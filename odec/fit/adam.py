@@ -34,25 +34,28 @@ def adam(
 ) -> Search:
     """Runs `epochs` of Adam from each start `z` (S, P, search coordinates); each start ends at the best point it saw.
 
-    Raises OdecError (E0606) for a number of epochs or a rate that is not positive.
+    Raises OdecError: E0606 for a number of epochs or a rate that is not positive, E0702 for what is not the plain least
+    squares of one experiment.
     """
+    _check_plain(problem)
     if epochs < 1 or (learning_rate is not None and not learning_rate > 0):
         raise OdecError.of(
             "E0606", f"adam cannot run {epochs} epochs at rate {learning_rate}", help="both must be positive"
         )
     scale, linear = problem.scale, learning_rate is not None
-    values = scale.to_values(z)
+    values, cells, moments = scale.to_values(z), problem.runs.cells, problem.data.distinct_times
+    replaced = problem.design.settings(values[0], 0)
     program, others, given = prepared(
-        problem.model, problem.solver, values, problem.consts, problem.initial, problem.data.names
+        problem.model, problem.solver, values, replaced.consts, replaced.initial, problem.data.names
     )
     log, unit, lower, upper = _coordinates(scale, linear)
-    times, columns, measured = problem.cells
+    times = np.searchsorted(moments, problem.data.times[cells.rows])
     descent = Descent(
         program=program,
-        schedule=problem.schedule,
-        inputs=problem.inputs,
-        cells=times * len(problem.data.names) + columns,
-        measured=measured,
+        schedule=problem.timing.at(moments),
+        inputs=problem.runs.inputs,
+        cells=times * len(problem.data.names) + cells.columns,
+        measured=cells.measured,
         log=log,
         unit=unit,
         lower=lower,
@@ -74,6 +77,21 @@ def adam(
     return _search(problem, scale.to_search(scale.clipped(ends)) if linear else ends, epochs)
 
 
+def _check_plain(problem: Problem) -> None:
+    design, parts = problem.design, []
+    if problem.is_likelihood:
+        parts.append("a likelihood")
+    if problem.weights != "none":
+        parts.append("weights")
+    if len(design.experiments) > 1:
+        parts.append("several experiments")
+    if design.names != problem.model.description.param_elements or (design.groups[0].initial.index >= 0).any():
+        parts.append("fixed or replaced params")
+    if parts:
+        message = f"the method adam knows only plain least squares, not {' or '.join(parts)}"
+        raise OdecError.of("E0702", message, help="fit with the method lm, the default")
+
+
 def _coordinates(scale: Scale, linear: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Which coordinates are log10, their unit, and their bounds: the values, or the search's in its units."""
     if linear:
@@ -85,12 +103,12 @@ def _coordinates(scale: Scale, linear: bool) -> tuple[np.ndarray, np.ndarray, np
 
 def _search(problem: Problem, z: np.ndarray, epochs: int) -> Search:
     """The ends of all starts in the form that the report reads."""
-    residuals, jacobian = problem.evaluate(z, np.arange(len(z)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        loss = np.sum(residuals**2, axis=1)
-    good = (loss < LARGEST) & np.isfinite(jacobian).all(axis=(1, 2))
+    points = problem.evaluate(z)
+    residuals, jacobian = points.residuals, points.jacobian
+    with np.errstate(invalid="ignore"):
+        good = (points.loss < LARGEST) & np.isfinite(jacobian).all(axis=(1, 2))
     reason = np.where(good, UNFINISHED, NOT_FINITE).astype(object)
-    loss = np.where(good, loss, np.inf)
+    loss = np.where(good, points.loss, np.inf)
     cosine = np.where(good, steepest(z, residuals, jacobian, problem.scale.box), np.inf)
     reason[cosine <= FLAT] = GRADIENT
     reason[good & (_distance(problem, z, residuals, jacobian) <= NEAR)] = STEP

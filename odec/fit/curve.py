@@ -1,10 +1,10 @@
-"""The fitted curve on a fine grid: every state and output."""
+"""The fitted curve on a fine grid: every state and output of an experiment."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from odec.fit.problem import Problem, data_times
+from odec.fit.problem import Problem
 from odec.fit.steps import rounded_down
 from odec.runtime.schedule import Schedule
 from odec.solution import Solution
@@ -14,8 +14,9 @@ POINTS = 300
 MOST_POINTS = 4000
 
 
-def curve(problem: Problem, values: np.ndarray, accurate: bool) -> Solution:
-    """All states and outputs from the start of the run to the last datum, the data's times included.
+def curve(problem: Problem, theta: np.ndarray, experiment: int, accurate: bool) -> Solution:
+    """All states and outputs of an experiment from the start of the run to the last datum of any, its data's times
+    included, at the coordinates' values `theta` (Q,).
 
     Where the step was chosen to be `accurate` the grid is free. Where it was given, the curve stops only where the
     fit's own steps stop: a finer grid would shorten the steps, and show another curve than the one that was fitted.
@@ -24,17 +25,13 @@ def curve(problem: Problem, values: np.ndarray, accurate: bool) -> Solution:
     description = problem.model.description
     states = tuple(state.name for state in description.states)
     names = states + tuple(output.name for output in description.outputs if output.name not in states)
-    schedule = Schedule.fixed(problem.schedule.start, times, _longest(problem))
-    found = problem.solve(values[None], schedule, names)[0]
+    found = problem.runs.solution(theta[None], experiment, times, names)[0]
+    schedule = problem.timing.at(times)
     return Solution(times, names, found, problem.solver, schedule.longest_step, schedule.total, description.name)
 
 
-def _longest(problem: Problem) -> float:
-    return problem.schedule.longest_step or 1.0
-
-
 def _even(problem: Problem) -> np.ndarray:
-    start, times = problem.schedule.start, data_times(problem.data)
+    start, times = problem.timing.start, problem.data.distinct_times
     span = times[np.argmax(np.abs(times - start))] - start
     if span == 0:
         return np.array([start])
@@ -46,12 +43,13 @@ def _even(problem: Problem) -> np.ndarray:
 
 
 def _steps(problem: Problem) -> np.ndarray:
-    schedule = problem.schedule
+    times = problem.data.distinct_times
+    schedule: Schedule = problem.timing.at(times)
     inner = [
         begin + np.arange(1, count, _stride(schedule.total)) * step
         for begin, step, count in zip(schedule.starts, schedule.steps, schedule.counts, strict=True)
     ]
-    return np.unique(np.concatenate([[schedule.start], *inner, data_times(problem.data)]))
+    return np.unique(np.concatenate([[schedule.start], *inner, times]))
 
 
 def _stride(total: int) -> int:

@@ -26,7 +26,8 @@ class Data:
     """Rows of measurements in one fixed order (experiment, time, values), whatever order the file had.
 
     `times` (rows,), `values` (rows, columns) with NaN where nothing was measured, `experiment` (rows,) counts into
-    `experiments`. `digest` is the SHA-256 of the file.
+    `experiments`; `beside` (rows, extras) holds what the model's `data` names say of a row (a standard deviation), NaN
+    where its cell is empty. `lines` (rows,) are those of the file. `digest` is the SHA-256 of the file.
     """
 
     name: str
@@ -34,12 +35,16 @@ class Data:
     times: np.ndarray
     values: np.ndarray
     experiment: np.ndarray
+    beside: np.ndarray
+    lines: np.ndarray
     experiments: tuple[str, ...] = ("",)
+    extras: tuple[str, ...] = ()
     digest: str = ""
     notes: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.values.shape == (len(self.times), len(self.names)), (self.values.shape, self.names)
+        assert self.beside.shape == (len(self.times), len(self.extras)), (self.beside.shape, self.extras)
         assert self.experiment.shape == self.times.shape
         assert np.isfinite(self.times).all()
 
@@ -48,6 +53,11 @@ class Data:
         """How many cells of each column hold a measurement."""
         return {name: int(n) for name, n in zip(self.names, np.isfinite(self.values).sum(axis=0), strict=True)}
 
+    @property
+    def distinct_times(self) -> np.ndarray:
+        """When something was measured, in any experiment, ascending."""
+        return np.unique(self.times)
+
 
 def read_data(
     data: Any,
@@ -55,12 +65,14 @@ def read_data(
     *,
     time: str = "t",
     others: Mapping[str, str] | None = None,
+    extras: Sequence[str] = (),
     besides: Sequence[str] = (),
 ) -> Data:
     """The measurements in `data`: a path, a pandas DataFrame, or a dict of columns.
 
-    `names` are the quantities of the model that may be measured, in its order; `others` says of further names what they
-    are ("a parameter"), for the message; `besides` are columns that are read elsewhere. Raises OdecError with all that
+    `names` are the quantities of the model that may be measured, in its order; `extras` are the model's `data` names;
+    `others` says of further names what they are ("a parameter"), for the message;
+    `besides` are columns that are read elsewhere. Raises OdecError with all that
     is wrong (E0501 a column that names nothing, E0502 no time column, E0503 a cell that is not a number, E0504 nothing
     measured).
 
@@ -68,33 +80,62 @@ def read_data(
     {'x': 1}
     """
     table = table_of(data)
-    _check_header(table, (*names, *besides), time, others or {})
+    _check_header(table, (*names, *extras, *besides), time, others or {})
     columns = [name for name in names if name in table.header]
     if not columns:
         raise OdecError.of(
             "E0504", f"`{table.name}` has no column beside `{time}`", help=f"measured may be: {_listed(names)}"
         )
-    numbers = _numbers(table, time, columns)
-    times, values = numbers[:, 0], numbers[:, 1:]
+    known = [name for name in extras if name in table.header]
+    numbers = _numbers(table, time, [*columns, *known])
+    times, values, beside = (
+        numbers[:, 0],
+        numbers[:, 1 : 1 + len(columns)],
+        np.full((len(numbers), len(extras)), np.nan),
+    )
+    beside[:, [extras.index(name) for name in known]] = numbers[:, 1 + len(columns) :]
     used = np.isfinite(values).any(axis=1)
     if not used.any():
         raise OdecError.of(
             "E0504", f"no data left: `{table.name}` has no cell with a measurement", help="fill a column"
         )
-    labels = list(table.column(EXPERIMENT)) if EXPERIMENT in table.header else [""] * len(times)
-    experiments = tuple(sorted({label for label, use in zip(labels, used, strict=True) if use}))
+    labels, experiments = _experiments(table, used)
     place = {label: i for i, label in enumerate(experiments)}
-    experiment = np.array([place.get(label, 0) for label in labels], dtype=int)
-    whole = Data(table.name, tuple(columns), times, values, experiment, experiments, table.digest, table.notes)
+    whole = Data(
+        name=table.name,
+        names=tuple(columns),
+        times=times,
+        values=values,
+        experiment=np.array([place.get(label, 0) for label in labels], dtype=int),
+        beside=beside,
+        lines=np.array(table.lines, dtype=int),
+        experiments=experiments,
+        extras=tuple(extras),
+        digest=table.digest,
+        notes=table.notes,
+    )
     return _ordered(whole, used)
+
+
+def _experiments(table: Table, used: np.ndarray) -> tuple[list[str], tuple[str, ...]]:
+    """The experiment of each row, and those with a measurement, sorted. E0503 for a row that names none."""
+    if EXPERIMENT not in table.header:
+        return [""] * len(table.rows), ("",)
+    labels = list(table.column(EXPERIMENT))
+    if "" in {label for label, use in zip(labels, used, strict=True) if use} and len(set(labels)) > 1:
+        line = next(line for line, label, use in zip(table.lines, labels, used, strict=True) if use and not label)
+        message = f"line {line} of `{table.name}`, column `{EXPERIMENT}`: the row does not say its experiment"
+        raise OdecError.of("E0503", message, help="name one in each row")
+    return labels, tuple(sorted({label for label, use in zip(labels, used, strict=True) if use}))
 
 
 def _ordered(data: Data, used: np.ndarray) -> Data:
     """The used rows sorted by experiment, time and values: sums come out the same to the last bit in any file order."""
-    filled = np.where(np.isnan(data.values), np.inf, data.values)
-    keys = [*filled.T[::-1], data.times, data.experiment]
+    numbers = np.hstack([data.values, data.beside])
+    keys = [*np.where(np.isnan(numbers), np.inf, numbers).T[::-1], data.times, data.experiment]
     order = np.array([i for i in np.lexsort(keys) if used[i]], dtype=int)
-    return replace(data, times=data.times[order], values=data.values[order], experiment=data.experiment[order])
+    rows = ("times", "values", "experiment", "beside", "lines")
+    return replace(data, **{name: getattr(data, name)[order] for name in rows})
 
 
 def _check_header(table: Table, names: Sequence[str], time: str, others: Mapping[str, str]) -> None:

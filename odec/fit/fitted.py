@@ -9,7 +9,7 @@ from odec.syntax import tree
 from odec.syntax.parser import parse
 
 if TYPE_CHECKING:
-    from odec.fit.fitting import Fit
+    from odec.fit.result import Fit
 
 HEADER = "# Fitted by odec"
 # (start, stop, new text) in the old text
@@ -21,7 +21,8 @@ def fitted_text(fit: Fit, text: str) -> str:
     source = Source.from_text(_without_header(text))
     file = parse(source)
     params = [statement for statement in file.statements if isinstance(statement, tree.Param)]
-    edits = [_edit(param, fit.estimates[param.name.name]) for param in params]
+    estimates = _estimates(fit)
+    edits = [_edit(param, estimates[param.name.name]) for param in params]
     edits += _replaced(file, fit)
     edits += _solve_edit(file, source, fit)
     changed = source.text
@@ -30,10 +31,23 @@ def fitted_text(fit: Fit, text: str) -> str:
     return "\n".join([*_header(fit), "", changed])
 
 
+def _estimates(fit: Fit) -> dict[str, float]:
+    """A value for each param: its estimate, or the mean of its experiments' values."""
+    params = fit.problem.design.params
+    means = params.values(fit.values[None])[0].mean(axis=0)
+    return dict(zip(params.names, means.tolist(), strict=True))
+
+
 def _replaced(file: tree.File, fit: Fit) -> list[Edit]:
-    """The consts and initial values that this fit was given in place of the model's."""
-    consts, initial = fit.problem.consts or {}, fit.problem.initial or {}
-    edits = []
+    """The consts and initial values that this fit was given in place of the model's, where they are the same in every
+    experiment."""
+    design, theta = fit.problem.design, fit.values
+    every = [design.settings(theta, e) for e in range(len(design.experiments))]
+    consts, initial = (
+        {} if any(c != found[0] for c in found) else found[0]
+        for found in ([settings.consts for settings in every], [settings.initial for settings in every])
+    )
+    edits: list[Edit] = []
     for statement in file.statements:
         if isinstance(statement, tree.Const) and statement.name.name in consts:
             edits.append(_edit(statement, float(consts[statement.name.name])))
@@ -52,16 +66,14 @@ def _edit(statement: tree.Param | tree.Const | tree.State, value: float) -> Edit
 def _solve_edit(file: tree.File, source: Source, fit: Fit) -> list[Edit]:
     """Puts the run that was fitted in place of the model's `solve` statement, or behind its last line."""
     old = [statement for statement in file.statements if isinstance(statement, tree.Solve)]
-    defaults, schedule = fit.problem.model.description.defaults, fit.problem.schedule
-    stop = (
-        defaults.stop
-        if defaults.stop is not None
-        else float(max(schedule.times, key=lambda t: abs(t - schedule.start)))
-    )
-    if stop == schedule.start:
-        stop = schedule.start + fit.step
+    defaults, start = fit.problem.model.description.defaults, fit.problem.timing.start
+    stop = defaults.stop
+    if stop is None:
+        stop = float(max(fit.problem.data.times, key=lambda t: abs(t - start)))
+    if stop == start:
+        stop = start + fit.step
     every = f", every {defaults.every!r}" if defaults.every is not None else ""
-    new = f"solve from {schedule.start!r} to {stop!r}, step {fit.step!r}{every}, method {fit.solver}"
+    new = f"solve from {start!r} to {stop!r}, step {fit.step!r}{every}, method {fit.solver}"
     if old:
         return [(statement.span.start, statement.span.stop, new if i == 0 else "") for i, statement in enumerate(old)]
     end = len(source.text)
@@ -79,7 +91,7 @@ def _header(fit: Fit) -> list[str]:
     data = fit.problem.data
     lines = [
         f"{HEADER} {fit.version} to {data.name} (SHA-256 {data.digest})",
-        f"# loss (sum of squares) {fit.loss!r} over {fit.observations} values",
+        f"# {fit.loss_name} {fit.loss!r} over {fit.observations} values",
     ]
     for p in fit.parameters.values():
         error = f" ± {p.standard_error:.3g}" if p.standard_error is not None else ""

@@ -1,4 +1,8 @@
-"""Least squares with bounds, many starts at once: a trust-region Levenberg-Marquardt search.
+"""Least squares and likelihoods with bounds, many starts at once: a trust-region Levenberg-Marquardt search.
+
+What is minimised is a loss with a quadratic model in the form of a sum of squares: gradient 2Jᵀr, second derivative
+2JᵀJ. For least squares r are the residuals and the loss is their sum of squares; for a likelihood they are made from
+its score and its Fisher information (Fisher scoring), and the loss is another number.
 
 Each start has its own trust region and its own end; the starts share nothing but the calls that evaluate them, so a
 start's path does not depend on the others. Sources: Levenberg, Quart. Appl. Math. 2 (1944); Marquardt, J. SIAM 11
@@ -13,8 +17,25 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-# (points (n, P), which starts (n,)) -> residuals (n, M), Jacobian (n, M, P); not finite where there is no value.
-Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+@dataclass(frozen=True)
+class Points:
+    """n points: `loss` (n,), infinite where it lies outside its domain and NaN where it has no value; `residuals`
+    (n, M) and `jacobian` (n, M, P) of its quadratic model."""
+
+    loss: np.ndarray
+    residuals: np.ndarray
+    jacobian: np.ndarray
+
+
+def squares(residuals: np.ndarray, jacobian: np.ndarray) -> Points:
+    """Points (n) of a sum of squares; one that overflows has no value."""
+    loss = _squared(residuals)
+    return Points(np.where(np.isinf(loss), np.nan, loss), residuals, jacobian)
+
+
+# (points (n, P), which starts (n,)) -> the loss there.
+Evaluate = Callable[[np.ndarray, np.ndarray], Points]
 
 RUNNING = ""
 GRADIENT = "the gradient vanishes"
@@ -24,6 +45,8 @@ EXACT = "the data are met exactly"
 LIMIT = "the limit of iterations was reached"
 UNFINISHED = "all epochs were run before an optimum was reached"
 NOT_FINITE = "the model gives no finite number at the start"
+OUTSIDE = "a model value or sd lies outside the domain of its distribution at the start"
+NO_VALUE = frozenset({NOT_FINITE, OUTSIDE})
 # A loss beyond this has overflowed, or is about to: the point counts as one that cannot be computed.
 LARGEST = 1e100
 CONVERGED = frozenset({GRADIENT, REDUCTION, STEP, EXACT})
@@ -34,8 +57,9 @@ UNFINISHED_WITH_RESULT = frozenset({LIMIT, UNFINISHED})
 class Settings:
     """When to stop. Every test is free of scale: data of 1e-9 end like data of 1.
 
-    `gradient`: cosine between the residuals and any column of the Jacobian. `reduction`: relative fall of the loss,
-    both measured and predicted. `step`: step against position, in search units. `floor`: a loss that is only rounding.
+    `gradient`: cosine between the residuals and any column of the Jacobian. `reduction`: fall of the loss against the
+    sum of the squared residuals, both measured and predicted. `step`: step against position, in search units. `floor`:
+    a loss that is only rounding.
     """
 
     gradient: float = 1e-9
@@ -73,7 +97,7 @@ class Box:
 class Search:
     """Where every start stands: all that a search needs to go on, as plain arrays (so it can be stored and resumed).
 
-    `z` (S, P) position, `residuals` (S, M), `jacobian` (S, M, P), `loss` (S,) sum of squares, `radius` (S,),
+    `z` (S, P) position, `loss` (S,), `residuals` (S, M), `jacobian` (S, M, P), `radius` (S,),
     `iterations` and `evaluations` (S,), `reason` (S,) "" while a start is running.
     """
 
@@ -102,17 +126,16 @@ def begin(evaluate: Evaluate, start: np.ndarray, box: Box, settings: Settings) -
     """The search at its starts (S, P), each put inside the bounds and evaluated once."""
     z = np.clip(np.array(start, dtype=float), box.lower, box.upper)
     count = len(z)
-    residuals, jacobian = evaluate(z, np.arange(count))
-    loss = _loss(residuals)
-    good = _usable(loss, jacobian)
+    points = evaluate(z, np.arange(count))
+    good = _usable(points)
     reason = np.full(count, RUNNING, dtype=object)
-    reason[~good] = NOT_FINITE
-    loss = np.where(good, loss, np.inf)
+    reason[~good] = np.where(np.isposinf(points.loss[~good]), OUTSIDE, NOT_FINITE)
+    loss = np.where(good, points.loss, np.inf)
     reason[good & (loss <= settings.floor)] = EXACT
     return Search(
         z=z,
-        residuals=np.array(residuals),
-        jacobian=np.array(jacobian),
+        residuals=np.array(points.residuals),
+        jacobian=np.array(points.jacobian),
         loss=loss,
         radius=np.full(count, float(settings.radius)),
         iterations=np.zeros(count, dtype=int),
@@ -133,12 +156,11 @@ def advance(search: Search, evaluate: Evaluate, box: Box, settings: Settings) ->
     step = _step_in_box(model, search.radius[rows], (box.lower - z) / unit, (box.upper - z) / unit)
     predicted = model.reduction(step)
     trial = np.clip(z + step * unit, box.lower, box.upper)
-    new_residuals, new_jacobian = evaluate(trial, rows)
-    new_loss = _loss(new_residuals)
-    finite = _usable(new_loss, new_jacobian)
+    new = evaluate(trial, rows)
+    finite = _usable(new)
     old_loss = search.loss[rows]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        gained = np.where(finite, old_loss - new_loss, -np.inf)
+        gained = np.where(finite, old_loss - new.loss, -np.inf)
         ratio = np.where(predicted > 0, gained / predicted, -np.inf)
     accepted = finite & (ratio > 1e-4) & (gained > 0)
     length = np.linalg.norm(step, axis=1)
@@ -146,12 +168,12 @@ def advance(search: Search, evaluate: Evaluate, box: Box, settings: Settings) ->
     search.iterations[rows] += 1
     search.evaluations[rows] += 1
     size = np.linalg.norm(z / unit, axis=1)
-    _end(search, rows, accepted, gained, predicted, new_loss, length, size, settings)
+    _end(search, rows, accepted, gained, predicted, new.loss, length, size, settings)
     taken = rows[accepted]
     search.z[taken] = trial[accepted]
-    search.residuals[taken] = new_residuals[accepted]
-    search.jacobian[taken] = new_jacobian[accepted]
-    search.loss[taken] = new_loss[accepted]
+    search.residuals[taken] = new.residuals[accepted]
+    search.jacobian[taken] = new.jacobian[accepted]
+    search.loss[taken] = new.loss[accepted]
 
 
 def minimise(
@@ -163,7 +185,7 @@ def minimise(
 ) -> Search:
     """All starts (S, P) followed to their ends.
 
-    >>> line = lambda z, rows: (z[:, :1] - 3.0 + 0 * z, np.ones((len(z), 1, 1)))
+    >>> line = lambda z, rows: squares(z - 3.0, np.ones((len(z), 1, 1)))
     >>> box = Box(np.array([-10.0]), np.array([10.0]), np.array([1.0]), np.array([True]))
     >>> minimise(line, np.array([[0.0]]), box).z
     array([[3.]])
@@ -182,7 +204,7 @@ def minimise(
 def steepest(z: np.ndarray, residuals: np.ndarray, jacobian: np.ndarray, box: Box) -> np.ndarray:
     """The largest cosine (n,) between the residuals and a column of the Jacobian that is not held by a bound."""
     gradient = _Model(residuals, jacobian).gradient()
-    size = np.linalg.norm(jacobian, axis=1) * np.sqrt(_loss(residuals))[:, None]
+    size = np.linalg.norm(jacobian, axis=1) * np.sqrt(_squared(residuals))[:, None]
     cosine = np.divide(np.abs(gradient), size, out=np.zeros_like(gradient), where=size > 0)
     return np.where(_held(z, gradient, box), 0.0, cosine).max(axis=1, initial=0.0)
 
@@ -206,15 +228,16 @@ class _Model:
         return replace(self, residuals=self.residuals[chosen], jacobian=self.jacobian[chosen])
 
 
-def _loss(residuals: np.ndarray) -> np.ndarray:
+def _squared(residuals: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         return np.einsum("nm,nm->n", residuals, residuals)
 
 
-def _usable(loss: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+def _usable(points: Points) -> np.ndarray:
     """Which points (n,) have numbers that can be squared without overflow."""
     with np.errstate(invalid="ignore"):
-        return (loss < LARGEST) & (np.abs(jacobian) < LARGEST**0.5).all(axis=(1, 2))
+        fine = (np.abs(points.loss) < LARGEST) & (_squared(points.residuals) < LARGEST)
+        return fine & (np.abs(points.jacobian) < LARGEST**0.5).all(axis=(1, 2))
 
 
 def _held(z: np.ndarray, gradient: np.ndarray, box: Box) -> np.ndarray:
@@ -323,7 +346,7 @@ def _end(
     settings: Settings,
 ) -> None:
     """Writes the reason of each start that has come to its end with this step."""
-    loss = search.loss[rows]
+    loss = _squared(search.residuals[rows])
     still = (np.abs(gained) <= settings.reduction * loss) & (predicted <= settings.reduction * loss)
     stuck = length <= settings.step * (settings.step + size)
     search.reason[rows[stuck]] = STEP

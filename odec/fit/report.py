@@ -19,7 +19,7 @@ from odec.files import write_text, write_whole
 from odec.fit.fitted import fitted_text
 
 if TYPE_CHECKING:
-    from odec.fit.fitting import Estimate, Fit
+    from odec.fit.result import Estimate, Fit
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Estimates:
 
 
 def write_report(fit: Fit, folder: Path, layer: Any, text: str | None, time: str) -> None:
-    """Writes all of it. `text` is the model file's, None for a model that is only a class: then no `fitted.ode`.
+    """Writes all of it; a picture for each experiment, and a Keras model where there is one experiment. `text` is the
+    model file's, None for a model that is only a class: then no `fitted.ode`.
 
     Raises OdecError (E0701) where a file cannot be written.
     """
@@ -43,8 +44,10 @@ def write_report(fit: Fit, folder: Path, layer: Any, text: str | None, time: str
     write_text(folder / "trajectory.csv", _trajectory(fit, time))
     if text is not None:
         write_text(folder / "fitted.ode", fitted_text(fit, text))
-    _write_picture(fit, folder / "fit.png", time)
-    _write_model(fit, folder / "model.keras", layer)
+    for name in fit.experiments:
+        _write_picture(fit, name, folder / _picture_name(fit, name), time)
+    if len(fit.experiments) == 1:
+        _write_model(fit, folder / "model.keras", layer)
 
 
 def read_estimates(path: str | Path) -> Estimates:
@@ -75,6 +78,15 @@ def report_dict(fit: Fit) -> dict[str, Any]:
         "data_file": data.name,
         "data_digest": data.digest,
         "loss": fit.loss,
+        "loss_name": fit.loss_name,
+        "negative_log_likelihood": fit.nll,
+        "prior": fit.prior,
+        "aic": fit.criteria.aic,
+        "aicc": fit.criteria.aicc,
+        "bic": fit.criteria.bic,
+        "weights": fit.problem.weights,
+        "experiments": list(fit.experiments),
+        "fixed": dict(fit.fixed),
         "observations": fit.observations,
         "parameters": {name: _parameter(parameter) for name, parameter in fit.parameters.items()},
         "columns": {name: {"observations": fit.counts[name], "loss": fit.losses[name]} for name in fit.counts},
@@ -111,7 +123,8 @@ def report_text(fit: Fit) -> str:
     lines = [
         f"{fit.problem.model.description.name} fitted to {data.name}",
         "",
-        f"loss (sum of squares)  {fit.loss:.6g} over {fit.observations} values",
+        f"{fit.loss_name:<22} {fit.loss:.6g} over {fit.observations} values",
+        *_likelihood(fit),
         f"search                 {_METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
         f"solver                 {fit.solver}, step {fit.step:g}"
         + (" (chosen so that it does not matter)" if fit.accurate else ""),
@@ -135,7 +148,20 @@ def report_text(fit: Fit) -> str:
     return "\n".join(lines)
 
 
-_METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam"}
+_METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam", "scipy": "SciPy"}
+
+
+def _likelihood(fit: Fit) -> list[str]:
+    """The parts of the loss, and what compares models."""
+    aic, aicc, bic = fit.criteria.aic, fit.criteria.aicc, fit.criteria.bic
+    lines = [f"AIC, AICc, BIC         {aic:.6g}, {aicc:.6g}, {bic:.6g}"]
+    if fit.nll is not None and fit.nll != fit.loss:
+        lines.insert(0, f"of it likelihood       {fit.nll:.6g}, priors {fit.prior:.6g}")
+    if fit.experiments != ("",):
+        lines.append(f"experiments            {', '.join(fit.experiments)}")
+    if fit.fixed:
+        lines.append("fixed                  " + ", ".join(f"{name} = {value:g}" for name, value in fit.fixed.items()))
+    return lines
 
 
 def _parameter(parameter: Estimate) -> dict[str, Any]:
@@ -190,51 +216,59 @@ def _section(title: str, sentences: list[str]) -> list[str]:
 
 
 def _trajectory(fit: Fit, time: str) -> str:
-    solution = fit.solution
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([time, *solution.names])
-    for t, row in zip(solution.times.tolist(), solution.values.tolist(), strict=True):
-        writer.writerow([repr(t), *map(repr, row)])
+    named = fit.experiments != ("",)
+    writer.writerow([*(["experiment"] if named else []), time, *fit.solution.names])
+    for experiment, solution in fit.solutions.items():
+        for t, row in zip(solution.times.tolist(), solution.values.tolist(), strict=True):
+            writer.writerow([*([experiment] if named else []), repr(t), *map(repr, row)])
     return text.getvalue()
 
 
-def _write_picture(fit: Fit, path: Path, time: str) -> None:
+def _picture_name(fit: Fit, experiment: str) -> str:
+    """`fit.png`; of several experiments `fit-1.png`, `fit-2.png`, …, since a label need not be a file's name."""
+    return "fit.png" if len(fit.experiments) == 1 else f"fit-{fit.experiments.index(experiment) + 1}.png"
+
+
+def _write_picture(fit: Fit, experiment: str, path: Path, time: str) -> None:
     from odec.plot import plot_fit
 
-    solution, data, description = fit.solution, fit.problem.data, fit.problem.model.description
+    solution, data, description = fit.solutions[experiment], fit.problem.data, fit.problem.model.description
+    own = data.experiment == fit.experiments.index(experiment)
     labels = {item.name: item.description for item in (*description.states, *description.outputs)}
     plot_fit(
         solution.times,
         np.stack([solution[name] for name in data.names], axis=1),
         data.names,
-        data.times,
-        data.values,
+        data.times[own],
+        data.values[own],
         path,
-        title=f"{description.name} · loss {fit.loss:.5g}",
+        title=f"{description.name}{f' · {experiment}' if experiment else ''} · loss {fit.loss:.5g}",
         labels=labels,
         time_label=time,
     )
 
 
 def _write_model(fit: Fit, path: Path, layer: Any) -> None:
-    """A Keras model whose weights are the estimates: initial values in, the curve at the data's times out."""
+    """A Keras model of one experiment, whose weights are the estimates: initial values in, the curve at the data's
+    times out."""
     from odec.runtime.artefact import save_model
     from odec.runtime.stops import timed_by
 
-    schedule = fit.problem.schedule
+    problem, settings = fit.problem, fit.problem.design.settings(fit.values, 0)
     arguments = {
-        "times": [float(t) for t in schedule.times],
+        "times": [float(t) for t in problem.data.times],
         "h": fit.step,
-        "start": schedule.start,
+        "start": problem.timing.start,
         "method": fit.solver,
-        "outputs": list(fit.problem.data.names),
-        "params": fit.estimates,
-        "consts": dict(fit.problem.consts or {}),
+        "outputs": list(problem.data.names),
+        "params": dict(settings.params),
+        "consts": dict(settings.consts),
         "frozen": list(timed_by(layer)),
     }
-    if fit.problem.inputs is not None:
-        arguments["input_times"] = fit.problem.inputs.knots.tolist()
+    if problem.runs.inputs is not None:
+        arguments["input_times"] = problem.runs.inputs.knots.tolist()
     write_whole(path, lambda beside: save_model(layer, arguments, beside))
 
 

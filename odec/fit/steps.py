@@ -8,52 +8,64 @@ from dataclasses import dataclass
 import numpy as np
 
 from odec.diagnostics import Diagnostic, OdecError
-from odec.fit.problem import Problem, data_times
-from odec.runtime.schedule import Schedule
+from odec.fit.problem import Problem
+from odec.fit.timing import Timing
 
 # The largest change of any column, against its largest value, that a halved step may make.
 TOLERANCE = 1e-7
 FIRST_STEPS = 50
 MOST_STEPS = 2_000_000
-# A loss that a finer step changes by more than this share was made by the step.
-LOSS_CHANGE = 0.01
-LOSS_NOISE = 1e-10
 
 
-def found_step(problem: Problem, values: np.ndarray, largest: float | None = None) -> float:
-    """A round step (1, 2 or 5 times a power of ten) with which the solution at `values` (P,) is accurate to 1e-7.
+def found_step(problem: Problem, theta: np.ndarray, largest: float | None = None) -> float:
+    """A round step (1, 2 or 5 times a power of ten) with which the solution at the coordinates' values `theta` (Q,) is
+    accurate to 1e-7 where something was measured.
 
     Raises OdecError (E0605) where no step gives finite numbers there.
     """
-    start, times = problem.schedule.start, data_times(problem.data)
-    span = max(abs(times[0] - start), abs(times[-1] - start))
+    span = float(np.abs(problem.data.times - problem.timing.start).max())
     if span == 0:
         return 1.0
     step = rounded_down(min(span / FIRST_STEPS, largest or math.inf))
-    coarse = _solution(problem, values, start, times, step)
+    coarse = _solution(problem, theta, problem.timing.with_step(step))
     while span / step < MOST_STEPS:
         finer = next_smaller(step)
-        fine = _solution(problem, values, start, times, finer)
-        if _change(coarse, fine) < TOLERANCE and _is_its_own(problem, values, start, times, step, coarse):
+        fine = _solution(problem, theta, problem.timing.with_step(finer))
+        if _change(problem, coarse, fine) < TOLERANCE and _is_its_own(problem, theta, step, coarse):
             return step
         step, coarse = finer, fine
     if np.isfinite(coarse).all():
         return step
-    raise OdecError.of("E0605", not_finite(problem, values), help="start from other values: `--set name=value`")
+    raise OdecError.of("E0605", not_finite(problem, theta), help="start from other values: `--set name=value`")
 
 
-def not_finite(problem: Problem, values: np.ndarray) -> str:
-    """Says where the solution at `values` (P,) stops being a number."""
-    solution = problem.solve(values[None], problem.schedule)[0]
-    times = problem.schedule.times
-    where = np.argwhere(~np.isfinite(solution))
-    given = ", ".join(f"{name} = {value:g}" for name, value in zip(problem.scale.names, values, strict=True))
-    if not len(where):
-        return f"the model cannot be computed at {given}"
-    time, column = where[np.argmin(np.abs(times[where[:, 0]] - problem.schedule.start))]
+def not_finite(problem: Problem, theta: np.ndarray) -> str:
+    """Says where the solution at `theta` (Q,) stops being a number, or which datum its distribution excludes."""
+    runs, data, start = problem.runs, problem.data, problem.timing.start
+    given = ", ".join(f"{name} = {value:g}" for name, value in zip(problem.scale.names, theta, strict=True))
+    message = f"the model cannot be computed at {given}"
+    for e, experiment in enumerate(data.experiments):
+        times = np.unique(data.times[data.experiment == e])
+        bad = np.argwhere(~np.isfinite(runs.solution(theta[None], e, times, data.names)[0]))
+        if len(bad):
+            time, column = bad[np.argmin(np.abs(times[bad[:, 0]] - start))]
+            return f"{message}: `{data.names[column]}` is not finite at t = {times[time]:g}{_of(experiment)}"
+    cells = runs.cells
+    losses = problem.losses(theta[None])[0]
+    without = np.flatnonzero(~np.isfinite(losses))
+    if not len(without):
+        return message
+    first = without[0]
+    row, column, value = cells.rows[first], cells.columns[first], runs.at_cells(theta[None]).values[0, first]
+    name, experiment = data.names[column], data.experiments[data.experiment[row]]
     return (
-        f"the model cannot be computed at {given}: `{problem.data.names[column]}` is not finite at t = {times[time]:g}"
+        f"the datum of `{name}` at t = {data.times[row]:g}{_of(experiment)} has no likelihood at {given}: the model's "
+        f"value is {value:g}, or the sd is not above 0"
     )
+
+
+def _of(experiment: str) -> str:
+    return f" in the experiment `{experiment}`" if experiment else ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +88,12 @@ class StepCheck:
         return Diagnostic("W0601", message, help=cure, severity="warning")
 
 
-def checked_step(problem: Problem, values: np.ndarray, step: float) -> StepCheck:
-    """What half the step does to the loss at `values` (P,)."""
-    loss = float(problem.loss(values[None])[0])
-    finer = float(problem.with_schedule(problem.schedule.refined(2)).loss(values[None])[0])
+def checked_step(problem: Problem, theta: np.ndarray, step: float) -> StepCheck:
+    """What half the step does to the loss at the coordinates' values `theta` (Q,)."""
+    loss = float(problem.loss(theta[None])[0])
+    finer = float(problem.with_timing(problem.timing.finer).loss(theta[None])[0])
     change = abs(finer - loss) if math.isfinite(finer) else math.inf
-    noise = LOSS_NOISE * problem.size**2
-    return StepCheck(step, loss, finer, change > max(LOSS_CHANGE * loss, noise))
+    return StepCheck(step, loss, finer, change > problem.noticeable(loss))
 
 
 def rounded_down(step: float) -> float:
@@ -98,30 +109,34 @@ def next_smaller(step: float) -> float:
     return rounded_down(step / 2)
 
 
-def _solution(problem: Problem, values: np.ndarray, start: float, times: np.ndarray, step: float) -> np.ndarray:
-    return problem.solve(values[None], Schedule.fixed(start, times, step))[0]
+def _solution(problem: Problem, theta: np.ndarray, timing: Timing) -> np.ndarray:
+    """The model (M,) at the measured cells."""
+    values: np.ndarray = problem.with_timing(timing).runs.at_cells(theta[None]).values[0]
+    return values
 
 
-def _is_its_own(
-    problem: Problem, values: np.ndarray, start: float, times: np.ndarray, step: float, coarse: np.ndarray
-) -> bool:
+def _is_its_own(problem: Problem, theta: np.ndarray, step: float, coarse: np.ndarray) -> bool:
     """Whether half of each step really taken changes nothing: jumps and knots of inputs may have shortened both steps
     alike."""
     description = problem.model.description
     if not (description.jumps or description.inputs):
         return True
-    finer = Schedule.fixed(start, times, step).refined(2)
-    return _change(coarse, problem.solve(values[None], finer)[0]) < TOLERANCE
+    finer = _solution(problem, theta, problem.timing.with_step(step).finer)
+    return _change(problem, coarse, finer) < TOLERANCE
 
 
-def _change(coarse: np.ndarray, fine: np.ndarray) -> float:
+def _change(problem: Problem, coarse: np.ndarray, fine: np.ndarray) -> float:
+    """The largest change of a cell against the largest value of its column in its experiment."""
     if not (np.isfinite(coarse).all() and np.isfinite(fine).all()):
         return math.inf
-    size = np.abs(fine).max(axis=0)
+    cells = problem.runs.cells
+    curve = cells.experiments * len(problem.data.names) + cells.columns
+    size = np.zeros(curve.max() + 1)
+    np.maximum.at(size, curve, np.abs(fine))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        change = np.abs(fine - coarse).max(axis=0) / size
-    return float(np.max(np.where(size > 0, change, 0.0)))
+        change = np.abs(fine - coarse) / size[curve]
+    return float(np.max(np.where(size[curve] > 0, change, 0.0)))
 
 
 def _short(loss: float) -> str:
-    return "0" if loss < 1e-12 else f"{loss:.3g}"
+    return "0" if abs(loss) < 1e-12 else f"{loss:.3g}"

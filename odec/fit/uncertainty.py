@@ -1,7 +1,8 @@
 """How well the data determine the estimates: standard errors, correlations, and directions that nothing determines.
 
 From the Jacobian at the optimum, by the linear theory of least squares: covariance s²(JᵀJ)⁻¹ with s² = SSE/(n - rank)
-(Seber and Wild, Nonlinear Regression, 1989, chapter 5). All of it is on the linear scale of the parameters.
+(Seber and Wild, Nonlinear Regression, 1989, chapter 5); for a likelihood the inverse of Fisher's information. All of it
+is on the linear scale of the parameters.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ def uncertainty(
     fixed: np.ndarray,
     units: np.ndarray | None = None,
     size: float = 0.0,
+    variance: float | None = None,
 ) -> Uncertainty:
     """From residuals (M,) and ∂residuals/∂parameters (M, P) at the estimates (P,); `fixed` (P,) are at a bound.
 
-    A parameter has no effect when a change by its unit, `units` (P,), moves the data, of norm `size`, by only rounding.
+    `variance` is s² where it is known. A parameter has no effect when a change by its unit, `units` (P,), moves the
+    data, of norm `size`, by only rounding.
 
     >>> J = np.array([[1.0, 1.0], [2.0, 2.0]])
     >>> u = uncertainty(np.array([1.0, -1.0]), J, np.ones(2), ("a", "b"), np.zeros(2, bool))
@@ -63,7 +66,8 @@ def uncertainty(
     _, s, right = np.linalg.svd(unit, full_matrices=True)
     rank = int((s > RANK_TOLERANCE * s[0]).sum()) if len(s) else 0
     degrees = len(residuals) - rank
-    variance = float(residuals @ residuals) / degrees if degrees > 0 else np.nan
+    if variance is None:
+        variance = float(residuals @ residuals) / degrees if degrees > 0 else np.nan
     covariance, loose = _covariance(s[:rank], right, rank, columns[live], variance)
     errors = np.full(count, np.nan)
     correlations = np.full((count, count), np.nan)

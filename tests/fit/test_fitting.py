@@ -232,12 +232,6 @@ def test_column_of_a_parameter_is_refused(model: Model) -> None:
     assert "names a parameter" in str(error.value)
 
 
-def test_several_experiments_are_refused_not_mixed(case: Callable[..., Fit]) -> None:
-    with pytest.raises(OdecError) as error:
-        case("F05")
-    assert error.value.diagnostics[0].code == "E0702"
-
-
 # The shared cases; each number is that of its expected.txt.
 
 

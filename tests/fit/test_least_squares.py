@@ -16,8 +16,10 @@ from odec.fit.least_squares import (
     NOT_FINITE,
     Box,
     Evaluate,
+    Points,
     Settings,
     minimise,
+    squares,
 )
 
 Residuals = Callable[[np.ndarray], np.ndarray]
@@ -26,9 +28,9 @@ Residuals = Callable[[np.ndarray], np.ndarray]
 def evaluate(residuals: Residuals, jacobian: Residuals) -> Evaluate:
     """A batch of a function of one point."""
 
-    def both(z: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def both(z: np.ndarray, rows: np.ndarray) -> Points:
         with np.errstate(all="ignore"):
-            return np.stack([residuals(point) for point in z]), np.stack([jacobian(point) for point in z])
+            return squares(np.stack([residuals(p) for p in z]), np.stack([jacobian(p) for p in z]))
 
     return both
 
@@ -185,7 +187,7 @@ def test_loss_never_rises_and_bounds_are_never_crossed() -> None:
     z = np.random.default_rng(1).uniform(-2, 2, (20, 2))
     seen: list[np.ndarray] = []
 
-    def watched(points: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def watched(points: np.ndarray, rows: np.ndarray) -> Points:
         assert (np.abs(points) <= 2).all()
         return evaluate(rosenbrock, rosenbrock_jacobian)(points, rows)
 
@@ -205,7 +207,7 @@ def test_path_of_a_start_does_not_depend_on_the_others() -> None:
 def test_finished_starts_are_not_evaluated_again() -> None:
     counts = np.zeros(2, dtype=int)
 
-    def counted(points: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def counted(points: np.ndarray, rows: np.ndarray) -> Points:
         np.add.at(counts, rows, 1)
         return evaluate(rosenbrock, rosenbrock_jacobian)(points, rows)
 

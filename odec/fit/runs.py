@@ -1,0 +1,187 @@
+"""All experiments of a fit, solved as the rows of a batch: what the model says at each measured cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from odec.fit.data import Data
+from odec.fit.experiments import Design, Group, Slots, moving_params
+from odec.fit.timing import Timing
+from odec.runtime import simulate
+from odec.runtime.signals import Signal
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The model at the M measured cells, S times: `values` (S, M) of the measured columns, `states` (S, M, D) where
+    they were asked for; `slopes` (S, M, Q) and `state_slopes` (S, M, D, Q) by the Q coordinates where those were."""
+
+    theta: np.ndarray
+    values: np.ndarray
+    states: np.ndarray
+    slopes: np.ndarray
+    state_slopes: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The M measured cells in the data's fixed order: row of the data, column, experiment, and the datum, each (M,)."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    experiments: np.ndarray
+    measured: np.ndarray
+
+    @classmethod
+    def of(cls, data: Data) -> Cells:
+        """The cells that hold a number."""
+        rows, columns = np.nonzero(np.isfinite(data.values))
+        return cls(rows, columns, data.experiment[rows], data.values[rows, columns])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A group with its cells (m,): their places among all, and where in the group's solution they stand."""
+
+    group: Group
+    times: np.ndarray
+    cells: np.ndarray
+    place: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """A model, its experiments and a solver. `inputs` drive it: the values of the experiments are its batch."""
+
+    model: Any
+    data: Data
+    design: Design
+    solver: str
+    timing: Timing
+    inputs: Signal | None = None
+
+    @cached_property
+    def cells(self) -> Cells:
+        """What was measured."""
+        return Cells.of(self.data)
+
+    def at_cells(self, theta: np.ndarray, states: bool = False) -> Prediction:
+        """The model at coordinates' values `theta` (S, Q), without slopes."""
+        return self._predicted(theta, states, False, 0)
+
+    def with_slopes(self, theta: np.ndarray, states: bool = False, batch: int = 0) -> Prediction:
+        """The same with slopes. The calls are padded to `batch` rows of each experiment with copies of the first."""
+        return self._predicted(theta, states, True, batch)
+
+    def solution(self, theta: np.ndarray, experiment: int, times: np.ndarray, columns: Sequence[str]) -> np.ndarray:
+        """One experiment's solution (S, times, columns) at the coordinates' values `theta` (S, Q)."""
+        group = next(group for group in self.design.groups if experiment in group.experiments)
+        alone = Group((experiment,), group.initial.rows([group.experiments.index(experiment)]))
+        given = self._given(alone, theta)
+        return np.asarray(
+            simulate.solve(self.model, self.timing.at(times), method=self.solver, columns=columns, **given)
+        )
+
+    @cached_property
+    def _parts(self) -> tuple[_Part, ...]:
+        cells, found = self.cells, []
+        for group in self.design.groups:
+            own = np.flatnonzero(np.isin(cells.experiments, group.experiments))
+            times = np.unique(self.data.times[cells.rows[own]])
+            row = np.array([group.experiments.index(e) for e in cells.experiments[own]], dtype=int)
+            moment = np.searchsorted(times, self.data.times[cells.rows[own]])
+            found.append(_Part(group, times, own, (row, moment, cells.columns[own])))
+        return tuple(found)
+
+    @cached_property
+    def _moving(self) -> tuple[str, ...]:
+        """The params by which the model is differentiated: those that move it and are searched in some experiment."""
+        slots, moving = self.design.params, moving_params(self.model)
+        return tuple(name for i, name in enumerate(slots.names) if name in moving and (slots.index[:, i] >= 0).any())
+
+    def _slots(self, group: Group) -> Slots:
+        """What a group's solution is differentiated by: params, and start values that are searched."""
+        params = self.design.params.rows(group.experiments).columns(self._moving)
+        starts = group.initial
+        starts = starts.columns([n for i, n in enumerate(starts.names) if (starts.index[:, i] >= 0).any()])
+        return Slots(
+            params.names + starts.names,
+            np.hstack([params.index, starts.index]),
+            np.hstack([params.numbers, starts.numbers]),
+        )
+
+    def _given(self, group: Group, theta: np.ndarray) -> dict[str, Any]:
+        """Params, consts, initial values and inputs of a group as rows: the experiments of the first point, then those
+        of the next."""
+        count, chosen = len(theta), list(group.experiments)
+        params = self.design.params.rows(chosen).values(theta)
+        starts = group.initial.values(theta)
+        inputs = self.inputs
+        if inputs is not None and inputs.values.shape[-1] > 1:
+            inputs = Signal(inputs.knots, np.tile(inputs.values[..., chosen], (1, 1, count)))
+        return {
+            "params": params.reshape(count * len(chosen), -1),
+            "consts": {name: np.tile(self.design.consts[name][chosen], count) for name in self.design.replaced},
+            "initial": {name: starts[:, :, i].reshape(-1) for i, name in enumerate(group.initial.names)},
+            "inputs": inputs,
+        }
+
+    def _predicted(self, theta: np.ndarray, states: bool, slopes: bool, batch: int) -> Prediction:
+        count, width, size = len(theta), theta.shape[1], len(self.cells)
+        names = self.model.description.state_elements if states else ()
+        columns = (*self.data.names, *(name for name in names if name not in self.data.names))
+        places = [columns.index(name) for name in names]
+        padded = np.concatenate([theta, np.repeat(theta[:1], max(batch - count, 0), axis=0)])
+        found = Prediction(
+            theta,
+            np.zeros((count, size)),
+            np.zeros((count, size, len(names))),
+            np.zeros((count, size, width if slopes else 0)),
+            np.zeros((count, size, len(names), width if slopes else 0)),
+        )
+        for part in self._parts:
+            run = {"method": self.solver, "columns": columns, **self._given(part.group, padded)}
+            row, moment, column = part.place
+            shape = (len(padded), len(part.group.experiments))
+            if not slopes:
+                values = self._shaped(simulate.solve(self.model, self.timing.at(part.times), **run), shape)[:count]
+            else:
+                slots = self._slots(part.group)
+                values, moved = (
+                    self._shaped(array, shape)[:count]
+                    for array in simulate.sensitivities(self.model, self.timing.at(part.times), wrt=slots.names, **run)
+                )
+                onto = slots.matrix(width)[row]
+                with np.errstate(invalid="ignore", over="ignore"):
+                    found.slopes[:, part.cells] = _chained(moved[:, row, moment, column], onto)
+                    for i, place in enumerate(places):
+                        found.state_slopes[:, part.cells, i] = _chained(moved[:, row, moment, place], onto)
+            found.values[:, part.cells] = values[:, row, moment, column]
+            for i, place in enumerate(places):
+                found.states[:, part.cells, i] = values[:, row, moment, place]
+        return found
+
+    @staticmethod
+    def _shaped(array: Any, shape: tuple[int, int]) -> np.ndarray:
+        array = np.asarray(array)
+        return array.reshape(*shape, *array.shape[1:])
+
+
+def _chained(slopes: np.ndarray, onto: np.ndarray) -> np.ndarray:
+    """Slopes (S, m, W) by what is stepped as slopes (S, m, Q) by the coordinates, onto (m, W, Q) leading there.
+
+    A sum only over what a coordinate stands for, so that a NaN of one does not spread to the others."""
+    found = np.zeros((*slopes.shape[:2], onto.shape[2]))
+    for w in range(onto.shape[1]):
+        for q in np.flatnonzero(onto[:, w].any(axis=0)):
+            used = np.flatnonzero(onto[:, w, q])
+            found[:, used, q] += slopes[:, used, w]
+    return found
