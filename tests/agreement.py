@@ -356,7 +356,7 @@ def _values(model: reference.Reference, generated: Generated) -> dict[str, Any]:
         def function(v: Any, h: Any) -> Any:
             return moving(moved(w, kind, name, v), read)(h)
 
-        return lambda step=13: reference.mixed_difference(function, at, step - 5)
+        return lambda step=13: reference.mixed_difference(function, at, step - 3)
 
     def pair(w: Where, read: Any) -> Any:
         """The exact value, and what plain floats make of the same text."""

@@ -499,7 +499,7 @@ def central_difference(function: Callable[[Any], Any], at: float = 0.0, step: in
         return each(slope, above, below), each(open_digits, above, below)
 
 
-def mixed_difference(function: Callable[[Any, Any], Any], at: float = 0.0, step: int = 8) -> tuple[float, float]:
+def mixed_difference(function: Callable[[Any, Any], Any], at: float = 0.0, step: int = 10) -> tuple[float, float]:
     """The derivative by the first number, there, and by the second, at 0, of a function of two; and what the digits
     that are carried leave open of it."""
     with mpmath.workdps(DIGITS):
