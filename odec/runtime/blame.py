@@ -98,6 +98,8 @@ class _Reading:
         self.known = {"t": _given("t", given["t"])}
         # What each Python name is called by the user, or the formula that stands behind a name of the compiler's.
         self.names: dict[str, str | ast.expr] = {"t": "t"}
+        # The names of what is a Python number in the run too: consts, and what is made of them alone.
+        self.numbers: set[str] = set()
         self.results: list[ast.expr] = []
         for line in body:
             self._line(line)
@@ -118,8 +120,10 @@ class _Reading:
                     if not isinstance(target, ast.Name) or getattr(item, "shape", None):
                         raise _UnknownError
                     self.known[target.id], self.names[target.id] = _given(item.name, value), item.name
+                    self.numbers.update([target.id] if argument == "consts" else [])
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 self.known[name] = self._found(value)
+                self.numbers.update([name] if self._is_number(value) else [])
                 own = name if name in self.outputs else name.rstrip("_")
                 self.names[name] = own if own in self.outputs else value
             case ast.Return(value=ast.Tuple(elts=results)):
@@ -150,12 +154,16 @@ class _Reading:
                     if self._found(condition).value:
                         return self._found(value)
                 return self._found(otherwise)
-            case ast.Call(func=ast.Name(id="power"), args=[base, ast.Constant(value=0.5)]):
-                # As in the compiled loop, whatever the base is made of.
+            case ast.Call(func=ast.Name(id="power"), args=[base, ast.Constant(value=0.5)]) if not self._is_number(base):
+                # Of a tensor, that is the square root which is 0 below 0.
                 return self._computed(node, functions.sqrt, [base])
             case ast.Call(func=ast.Name(id=name), args=arguments) if name in _FUNCTIONS:
                 return self._computed(node, getattr(functions, name), arguments)
         raise _UnknownError
+
+    def _is_number(self, node: ast.expr) -> bool:
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        return names <= self.numbers | _FUNCTIONS | {"select"}
 
     def _computed(self, node: ast.expr, function: Callable[..., Any], operands: list[ast.expr]) -> _Found:
         found = [self._found(operand) for operand in operands]

@@ -55,6 +55,7 @@ HEAD = "state x = 1\nstate y = 1\nparam a = 2\nparam k = 1\nconst c = 0\ninput u
         ("a/c", 1, 1, "a/c", INF, {"a": 2, "c": 0}),
         ("min(x, y)/max(t, 0)", 1, 2, "min(x, y)/max(t, 0)", INF, {"min(x, y)": 1, "max(t, 0)": 0}),
         ("x", NAN, 1, "x", NAN, {}),
+        ("x*(c - 2)^0.5", 1, 1, "(c - 2)^0.5", NAN, {"c - 2": -2}),
     ],
 )
 def test_the_first_part_that_is_not_finite(
