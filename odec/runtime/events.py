@@ -30,6 +30,7 @@ from odec.runtime.jumps import base, jumped, moved_root, values
 from odec.runtime.layout import spread
 from odec.runtime.roots import EDGE, first_rises, following, polished
 from odec.runtime.signals import driven, inside
+from odec.runtime.stepping import along
 from odec.runtime.working import working_in
 
 Tensor = Any
@@ -61,6 +62,27 @@ class Place:
     def of(self, equations: Any) -> Any:
         """The equations with the inputs of this place."""
         return driven(equations, inside(self.moment.series, lambda: self.moment.along(self.fraction)))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found on a step: the place of each condition's first event (W, batch), `NOWHERE` for none; the first of
+    these (batch,), and whether there is one; which conditions are `ready` for a later event, how near 0 their numbers
+    are at their `edge`, and which are `stuck` at it (W, batch)."""
+
+    places: Tensor
+    first: Tensor
+    hit: Tensor
+    ready: Tensor
+    edge: Tensor
+    stuck: Tensor
+
+    def part(self, number: Callable[[Tensor], Tensor]) -> Tensor:
+        """The place of the first event, (batch,), as the root of its number, with its derivative; 1 where there is
+        none."""
+        later = ops.logical_and(self.hit, self.first > 0)
+        root = ops.where(later, polished(number, ops.where(self.hit, self.first, 1.0)), self.first)
+        return ops.where(self.hit, ops.where(later, following(number, ops.stop_gradient(root)), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -101,12 +123,74 @@ class Watch:
         """The state behind a known jump, and behind what that jump makes fire."""
         return self._run(self._stand, Place(moment, 0.0), x, theta)
 
+    def flags_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The further rows: whether each condition is armed (W, batch); a jump without end and its time (2, batch)."""
+        flags = values(x)[self.size :]
+        return flags[: len(self.places)] > 0.5, flags[len(self.places) :]
+
+    # In an adaptive run, a step ends at the first event in it.
+
+    def found(self, moment: loops.Moment, theta: Sequence[Tensor], x: Tensor, dense: Sequence[Tensor]) -> Found:
+        """The first events of a step from the packed x, whose states run along Σ dense_m s^m."""
+        path = [ops.stop_gradient(values(part))[:, None] for part in dense]
+        start, slope = path[0][:, 0], path[1][:, 0]
+        none, armed = ops.zeros_like(start[0]), self.flags_of(x)[0]
+        return self._look(moment, theta, none, none + 1, start, armed, lambda s: along(path, s), slope)
+
+    def part_to(self, moment: loops.Moment, theta: Sequence[Tensor], found: Found, dense: Sequence[Tensor]) -> Tensor:
+        """How far along the step each row's first event is, with its derivative; 1 where there is none."""
+        path = [values(part) for part in dense]
+        mine = self._first_of(found.places)
+
+        def number(s: Tensor) -> Tensor:
+            return ops.sum(ops.where(mine, self._conditions(Place(moment, s), along(path, s), theta)[1], 0.0), axis=0)
+
+        return found.part(number)
+
+    def passed(self, z: Tensor, x: Tensor, found: Found, applied: Tensor, time: Tensor) -> Tensor:
+        """The packed state z behind a step without events, from x at its start; it was `applied` in these rows."""
+        armed, stalled = self.flags_of(x)
+        armed = ops.where(applied, found.ready, armed)
+        return self.noted(
+            self._with_flags(z, ops.concatenate([ops.cast(armed, z.dtype), stalled])),
+            ops.logical_and(found.stuck, applied),
+            time,
+        )
+
+    def behind(
+        self, there: loops.Moment, theta: Sequence[Tensor], land: Tensor, x: Tensor, found: Found, hit: Tensor
+    ) -> Tensor:
+        """The packed state behind the events of the rows `hit`, which have landed on states `land` at the moment
+        `there`, from x at the start of the step; and behind what these jumps make fire."""
+        armed, stalled = self.flags_of(x)
+        fired, place = ops.logical_and(hit, found.places <= found.first + TIED), Place(there, 0.0)
+        z, new, moved = self._fired(place, theta, land, armed, fired, self._unmoved(land), found.first <= 0, found.edge)
+        packed = self._with_flags(z, ops.concatenate([ops.cast(new, z.dtype), stalled]))
+        return ops.where(hit, self._run(self._stand, place, packed, theta, moved), packed)
+
+    def noted(self, x: Tensor, endless: Tensor, time: Tensor) -> Tensor:
+        """x with the note that the jumps `endless` (W, batch) come to no end at the time."""
+        flags, many = values(x)[self.size :], len(self.places)
+        which = ops.cast(ops.argmax(ops.cast(endless, "int32"), axis=0) + 1, x.dtype)
+        now = ops.where(ops.any(endless, axis=0), ops.stack([which, spread(time, which)]), flags[many:])
+        return self._with_flags(x[: self.size], ops.concatenate([flags[:many], now]))
+
     # The loop over the parts of a step.
 
-    def _run(self, part: Callable[..., Any], place: Place, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+    def _unmoved(self, z: Tensor) -> Tensor:
+        return ops.zeros_like(z[0, 1:]) if len(z.shape) == 3 else ops.zeros_like(z[0])
+
+    def _run(
+        self,
+        part: Callable[..., Any],
+        place: Place,
+        x: Tensor,
+        theta: Sequence[Tensor],
+        moved: Tensor | None = None,
+    ) -> Tensor:
         z, flags = x[: self.size], values(x)[self.size :]
         none = ops.zeros_like(flags[0])
-        moved = ops.zeros_like(z[0, 1:]) if len(z.shape) == 3 else none
+        moved = self._unmoved(z) if moved is None else moved
 
         def body(begin: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
             new = part(place, theta, begin, *carry)
@@ -126,34 +210,46 @@ class Watch:
         after = self.advanced(moment, z, theta, begin, span)
         armed, stalled = flags[: len(self.places)] > 0.5, flags[len(self.places) :]
         cubic, slope = self._dense(moment, theta, begin, x, ops.stop_gradient(values(after)))
-
-        def look(s: Tensor) -> tuple[Tensor, Tensor]:
-            return self._conditions(Place(moment, begin + span * s), cubic(s), theta)
-
-        blur, ahead = self._edges(Place(moment, begin), x, slope / span, theta)
-        found, ready, edge, g = first_rises(look, armed, blur)
-        first = ops.min(found, axis=0)
-        hit = first <= 1
-        # At its edge, about to turn false, and true again before the first place that was looked at.
-        stuck = ops.logical_and(ops.abs(g) <= edge, ops.logical_not(ops.logical_or(ready, ahead)))
+        found = self._look(moment, theta, begin, span, x, armed, cubic, slope)
 
         def fire() -> tuple[Tensor, ...]:
-            number = self._number(moment, theta, begin, z, found)
-            root = ops.where(ops.logical_and(hit, first > 0), polished(number, ops.where(hit, first, 1.0)), first)
-            part = ops.where(hit, ops.where(first > 0, following(number, ops.stop_gradient(root)), 0.0), 1.0)
+            part = found.part(self._number(moment, theta, begin, z, found.places))
             land = self.advanced(moment, z, theta, begin, span * part)
             at = Place(moment, begin + span * part)
-            fired = ops.logical_and(hit, found <= first + TIED)
-            new = self._fired(at, theta, land, armed, fired, moved, first <= 0, edge)
-            return self._counted(hit, fired, at, (ready, stalled, count, moved), *new)
+            fired = ops.logical_and(found.hit, found.places <= found.first + TIED)
+            new = self._fired(at, theta, land, armed, fired, moved, found.first <= 0, found.edge)
+            return self._counted(found.hit, fired, at, (found.ready, stalled, count, moved), *new)
 
         def go_on() -> tuple[Tensor, ...]:
-            new = ops.concatenate([ops.cast(ready, z.dtype), stalled])
+            new = ops.concatenate([ops.cast(found.ready, z.dtype), stalled])
             return ops.ones_like(begin), after, new, count, moved
 
-        behind, z, flags, count, moved = loops.either(ops.any(hit), fire, go_on)
-        stuck = ops.logical_and(stuck, ops.logical_not(hit))
+        behind, z, flags, count, moved = loops.either(ops.any(found.hit), fire, go_on)
+        stuck = ops.logical_and(found.stuck, ops.logical_not(found.hit))
         return *self._stopped(stuck, Place(moment, begin), behind, z, flags), count, moved
+
+    def _look(
+        self,
+        moment: loops.Moment,
+        theta: Any,
+        begin: Tensor,
+        span: Tensor,
+        x: Tensor,
+        armed: Tensor,
+        path: Callable[[Tensor], Tensor],
+        slope: Tensor,
+    ) -> Found:
+        """The first events on a path from the states x at `begin`; `slope` is its change in a whole step."""
+
+        def look(s: Tensor) -> tuple[Tensor, Tensor]:
+            return self._conditions(Place(moment, begin + span * s), path(s), theta)
+
+        blur, ahead = self._edges(Place(moment, begin), x, slope / span, theta)
+        places, ready, edge, g = first_rises(look, armed, blur)
+        # At its edge, about to turn false, and true again before the first place that was looked at.
+        stuck = ops.logical_and(ops.abs(g) <= edge, ops.logical_not(ops.logical_or(ready, ahead)))
+        first = ops.min(places, axis=0)
+        return Found(places, first, first <= 1, ready, edge, stuck)
 
     def _stand(
         self, place: Place, theta: Any, begin: Tensor, z: Tensor, flags: Tensor, count: Tensor, moved: Tensor
@@ -253,8 +349,7 @@ class Watch:
         self, moment: loops.Moment, theta: Any, begin: Tensor, z: Tensor, found: Tensor
     ) -> Callable[[Tensor], Tensor]:
         """The number of each row's first condition, on the method's own step to s (batch,) of the way."""
-        first = ops.argmin(found, axis=0)
-        mine = ops.equal(ops.arange(len(self.places), dtype=first.dtype)[:, None], first[None])
+        mine = self._first_of(found)
 
         def number(s: Tensor) -> Tensor:
             span = (1 - begin) * s
@@ -262,6 +357,11 @@ class Watch:
             return ops.sum(ops.where(mine, self._conditions(Place(moment, begin + span), x, theta)[1], 0.0), axis=0)
 
         return number
+
+    def _first_of(self, places: Tensor) -> Tensor:
+        """For each row, which condition (W, batch) has the first event."""
+        first = ops.argmin(places, axis=0)
+        return ops.equal(ops.arange(len(self.places), dtype=first.dtype)[:, None], first[None])
 
     def _conditions(self, place: Place, x: Tensor, theta: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Whether each condition holds, and its number: (W, batch) for x (D, batch), (W, K, batch) for (D, K, batch)"""

@@ -11,7 +11,7 @@ Ordinary Differential Equations II, IV.2), the first one from the slopes at the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,9 +20,10 @@ import numpy as np
 from keras import ops
 
 from odec.runtime import loops, methods
+from odec.runtime.events import MOST_IN_STEP
 from odec.runtime.jumps import values
 from odec.runtime.motion import Motion
-from odec.runtime.stepping import Step
+from odec.runtime.stepping import Step, along
 
 Tensor = Any
 
@@ -44,6 +45,10 @@ STRETCHED = 1.01
 SMALLEST_STEP = 8 * float(np.finfo(np.float64).eps)
 # So many steps at the edge of stability (relative to it) make a problem stiff, so many others in a row make it not.
 EDGE, STIFF_STEPS, OTHER_STEPS = 0.9, 15, 6
+# Of a step that ends at an event at its very start this part is tried next.
+LEFT = 1e-4
+# Events closer than this part of the run, more than MOST_IN_STEP of them, come to no end.
+QUICK = 1e-10
 # An error of zero is taken for this.
 NO_ERROR = 1e-10
 
@@ -64,13 +69,15 @@ class Control(NamedTuple):
     refused: Tensor
     stiff: Tensor
     calm: Tensor
+    event: Tensor
+    bounces: Tensor
     size: Tensor
     slope: Tensor
 
 
 class Outcome(NamedTuple):
-    """How each row went: `values` (T, D, …, batch), NaN behind a failure; `info` (5, batch) float64: status, time
-    reached, steps, refused attempts, last step; `last`, the state reached (D, …, batch)."""
+    """How each row went: `values` (T, D, …, batch), NaN behind a failure; `info` (6, batch) float64: status, time
+    reached, steps, refused attempts, next step, last event (from 1; 0: none); `last` (D, …, batch), the state there."""
 
     values: Tensor
     info: Tensor
@@ -79,9 +86,9 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What is fixed when a run is compiled. `chunk` attempts are read together; `most` chunks end the run, and give it a
-    gradient. `to_end_only`: no time but the end is asked for. `exact` sensitivities keep the tolerance, not the states
-    alone. `watches` ends a row whose problem is stiff."""
+    """What is fixed when a run is compiled. `chunk` attempts are read together; `most` chunks end the run, and give it
+    a gradient. `to_end_only`: no time but the end is asked for. `exact` sensitivities keep the tolerance, not the
+    states alone. `watches` ends a row whose problem is stiff."""
 
     chunk: int = 64
     most: int | None = None
@@ -92,7 +99,7 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class March:
-    """A motion between stops. `starts`, `ends` (M,) or (M, batch), `fired`, `numbers` (M + 1, J, batch or 1) and `asked`
+    """A motion between stops. `starts`, `ends` (M,) or (M, batch), `fired`, `numbers` (M + 1, J, batch or 1), `asked`
     (T,) or (T, batch) are those of `adaptive.Stops`, `times` (T,) the asked times, all tensors; `tolerance` (1 + D,) is
     rtol and each state's atol, NaN for the scaled one; `limit` ends a row after so many attempts. `series` (M, I, batch
     or 1) are the inputs at both ends of each interval.
@@ -167,35 +174,73 @@ class March:
         stands = ops.logical_or(ops.equal(h, 0), ops.logical_not(goes))
         h = ops.where(stands, self._waiting, h)
         moment = self._moment(control.interval, t, h, series, x.dtype)
-        step = self.motion.attempt(moment, x, theta, first=control.slope if self._keeps_slope else None)
-        size, error = self._error(step, x, control.size, moment.h)
+        z = self.motion.states_of(x)
+        step = self.motion.attempt(moment, z, theta, first=control.slope if self._keeps_slope else None)
+        size, error = self._error(step, z, control.size)
         good = ops.logical_and(error <= 1, goes)
         applied = ops.logical_and(good, ops.logical_not(stands))
         landed = ops.logical_and(lands, ops.logical_or(good, ops.logical_and(stands, goes)))
         plan = [control.interval, t, ops.where(applied, h, self._waiting), ops.where(applied, t + h, t)]
         plan[END] = ops.where(landed, end, plan[END])
         plan = ops.stack([ops.cast(part, "float64") for part in (*plan, applied, landed, control.fresh)])
-        new, record = self._moved(plan, moment, step, state, theta)
-        control = self._steered(control, new, step, h, left, error, applied, landed, stands, size, theta, series)
+        new, record, hit = self._moved(plan, moment, step, state, theta)
+        if hit is not None:
+            # The step ended at an event.
+            landed = ops.logical_and(landed, ops.equal(hit, 0))
+            parts = ops.unstack(plan, 7)
+            parts[END], parts[LANDS] = ops.stop_gradient(new[1]), ops.cast(landed, "float64")
+            plan = ops.stack(parts)
+        control = self._steered(control, new, step, plan, h, error, hit, stands, size, theta, series)
         return new, control, plan, record
 
     def _moved(
         self, plan: Tensor, moment: loops.Moment, step: Step, state: Sequence[Tensor], theta: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The state behind an attempt and behind the jumps of a stop, and the record: x(θ) = Σ c_m θ^m."""
-        x, _ = state
-        applied, landed = plan[APPLIED] > 0, plan[LANDS] > 0
-        record = []
-        if not self.options.to_end_only:
-            first, *rest = step.dense()
-            record = [first, *(ops.where(applied, part, 0.0) for part in rest)]
-        x, t = ops.where(applied, step.x, x), plan[END]
-        interval = ops.cast(plan[INTERVAL], "int32")
+    ) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """The state behind an attempt and behind the jumps of a stop; the record, x(θ) = Σ c_m θ^m; and the number of
+        the event (from 1) that has ended the step of each row, 0 for none; None for a model without events."""
+        x, applied, hit = state[0], plan[APPLIED] > 0, None
+        landed = plan[LANDS] > 0
+        if self.motion.watch is None:
+            x, t, dense, times = ops.where(applied, step.x, x), plan[END], step.dense(), ()
+        else:
+            x, t, dense, times, hit = self._watched(plan, moment, step, x, theta)
+            landed = ops.logical_and(landed, ops.equal(hit, 0))
         if self._jumps:
-            there = loops.Moment(t, moment.length * 0, moment.number, moment.count, moment.dtype, moment.series)
-            there = self._placed(there, interval)
-            x = self._jumped(landed, interval + 1, there, x, theta)
-        return [x, t], record
+            interval = ops.cast(plan[INTERVAL], "int32")
+            x = self._jumped(landed, interval + 1, self._there(moment, t, interval), x, theta)
+        first, *rest = dense
+        record = [*times, first, *(ops.where(applied, part, 0.0) for part in rest)]
+        return [x, t], [] if self.options.to_end_only else record, hit
+
+    def _watched(
+        self, plan: Tensor, moment: loops.Moment, step: Step, x: Tensor, theta: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        """The packed state behind an attempt that ends at its first event, and the time there; x(θ) along it, where it
+        starts and how long it is; the number of the event, 0 for none."""
+        watch, applied, dense = self.motion.watch, plan[APPLIED] > 0, step.dense()
+        assert watch is not None
+        found = watch.found(moment, theta, x, dense)
+        hit = ops.logical_and(found.hit, applied)
+        land = ops.where(applied, step.x, self.motion.states_of(x))
+
+        def ended() -> tuple[Tensor, ...]:
+            part = watch.part_to(moment, theta, found, dense)
+            t = moment.start + moment.length * ops.cast(part, "float64")
+            there = self._there(moment, t, ops.cast(plan[INTERVAL], "int32"))
+            at = ops.where(hit, along(dense, part), land)
+            behind = watch.behind(there, theta, at, x, found, hit)
+            return ops.where(hit, behind, passed()), ops.where(hit, t, plan[END])
+
+        def passed() -> Tensor:
+            return watch.passed(land, x, found, applied, moment.time(0.0))
+
+        x, t = loops.either(ops.any(hit), ended, lambda: (passed(), plan[END]))
+        event = ops.where(hit, ops.cast(ops.argmin(found.places, axis=0), "int32") + 1, 0)
+        return x, t, dense, (moment.start, moment.length), ops.cast(event, "int32")
+
+    def _there(self, moment: loops.Moment, t: Tensor, interval: Tensor) -> loops.Moment:
+        """The moment without a length at the time t."""
+        return self._placed(replace(moment, start=t, length=moment.length * 0), interval)
 
     def _jumped(
         self, landed: Tensor, place: Tensor, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]
@@ -241,10 +286,23 @@ class March:
         kept = slope if self._keeps_slope else slope[:0]
         one = ops.ones_like(_row(x))
         return Control(
-            none, h, one, no, ops.logical_not(no), ops.cast(status, "int32"), none, none, none, none, sizes, kept
+            interval=none,
+            h=h,
+            error=one,
+            refused_last=no,
+            fresh=ops.logical_not(no),
+            status=ops.cast(status, "int32"),
+            steps=none,
+            refused=none,
+            stiff=none,
+            calm=none,
+            event=none,
+            bounces=none,
+            size=sizes,
+            slope=kept,
         )
 
-    def _error(self, step: Step, x: Tensor, size: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    def _error(self, step: Step, x: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         """The largest value so far of each state, and the error of a step relative to the tolerance, (batch,)."""
         x, after = (ops.abs(ops.stop_gradient(self._controlled(part))) for part in (x, step.x))
         size = ops.maximum(size, x)
@@ -272,11 +330,10 @@ class March:
         control: Control,
         state: Sequence[Tensor],
         step: Step,
+        plan: Tensor,
         h: Tensor,
-        left: Tensor,
         error: Tensor,
-        applied: Tensor,
-        landed: Tensor,
+        hit: Tensor | None,
         stands: Tensor,
         size: Tensor,
         theta: Sequence[Tensor],
@@ -284,6 +341,7 @@ class March:
     ) -> Control:
         """The control behind an attempt of length h, whose error was `error`."""
         x, t = (ops.stop_gradient(leaf) for leaf in state)
+        applied, landed = plan[APPLIED] > 0, plan[LANDS] > 0
         refused = ops.logical_not(ops.logical_or(applied, stands))
         safe = ops.maximum(ops.where(ops.isfinite(error), error, 1e30), NO_ERROR)
         power = 1.0 / (self._method.error_order + 1)
@@ -308,10 +366,19 @@ class March:
         was = ops.equal(control.status, RUNNING)
         status = ops.cast(ops.where(was, status, control.status), "int32")
         slope = control.slope
+        event, bounces, bent = control.event, control.bounces, landed
+        if hit is not None:
+            at_event = hit > 0
+            # Where events follow each other fast, a step as long as ever would hide the next one.
+            used = ops.maximum(LARGEST_FACTOR * ops.abs(plan[END] - plan[START]), LEFT * ops.abs(h))
+            h_next = ops.where(at_event, ops.sign(h) * ops.minimum(ops.abs(h), used), h_next)
+            bent = ops.logical_or(landed, at_event)
+            event = ops.where(at_event, hit, event)
+            status, bounces = self._bouncing(status, bounces, plan, x, at_event)
         if self._keeps_slope:
             slope = ops.where(applied, ops.stop_gradient(step.slope), slope)
             if self._resets:
-                slope = self._slope_behind(landed, interval, x, t, slope, theta, series)
+                slope = self._slope_behind(bent, interval, x, t, slope, theta, series)
         size = ops.where(applied, size, control.size)
         return Control(
             interval,
@@ -324,9 +391,21 @@ class March:
             control.refused + ops.cast(ops.logical_and(refused, was), "int32"),
             stiff,
             calm,
+            event,
+            bounces,
             size,
             slope,
         )
+
+    def _bouncing(
+        self, status: Tensor, bounces: Tensor, plan: Tensor, x: Tensor, at_event: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The status, of rows whose events come to no end too, and how many events came too quickly for long."""
+        quick = ops.abs(plan[END] - plan[START]) < QUICK * ops.abs(_last(self.ends) - _first(self.starts))
+        bounces = ops.where(quick, bounces + ops.cast(at_event, "int32"), 0)
+        assert self.motion.watch is not None
+        stalled = ops.logical_or(bounces > MOST_IN_STEP, self.motion.watch.flags_of(x)[1][0] > 0)
+        return ops.where(stalled, ENDLESS, status), ops.cast(bounces, "int32")
 
     def _stiffness(
         self, step: Step, applied: Tensor, control: Control, x: Tensor, size: Tensor
@@ -367,7 +446,8 @@ class March:
         if self.options.to_end_only:
             return []
         like = self.motion.states_of(x)
-        return [like] * (len(self._method.dense[0]) + 1)
+        times = [] if self.motion.watch is None else [ops.zeros_like(_row(like), dtype="float64")] * 2
+        return [*times, *[like] * (len(self._method.dense[0]) + 1)]
 
     def _read(self, plans: Tensor, records: Sequence[Tensor], count: Tensor, read: Tensor) -> Tensor:
         """`read` with the values in these attempts written over it."""
@@ -379,11 +459,13 @@ class March:
     def _values(self, plans: Tensor, records: Sequence[Tensor], count: Tensor) -> tuple[Tensor, Tensor]:
         """The values (T, D, …, batch) at the asked times, and whether each lies in one of the attempts (T, batch)."""
         place, theta, found = self._places(plans, count)
-        total = None
-        for part in reversed(records):
-            taken = _taken(part, place)
-            total = taken if total is None else taken + total * _spread(theta, taken)
-        return total, found
+        if self.motion.watch is not None:
+            # Where a step starts and how long it is depends on events, and with them on what is differentiated.
+            start, length, *records = records
+            start, length = (ops.take_along_axis(part, place, axis=0) for part in (start, length))
+            theta = ops.where(found, self.times[:, None] - start, 0.0) / ops.where(found, length, 1.0)
+        taken = [_taken(part, place) for part in records]
+        return along(taken, _spread(theta, taken[0])), found
 
     def _places(self, plans: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For each asked time (T, batch): the attempt that it lies in, how far along, and whether there is one.
@@ -501,9 +583,13 @@ class March:
         self, plan: Tensor, state: Sequence[Tensor], theta: Sequence[Tensor], series: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The state behind an attempt that was planned, and its record."""
-        x = state[0]
-        moment = self._moment(ops.cast(plan[INTERVAL], "int32"), plan[START], plan[LENGTH], series, x.dtype)
-        return self._moved(plan, moment, self.motion.attempt(moment, x, theta), state, theta)
+        x, start, length = state[0], plan[START], plan[LENGTH]
+        if self.motion.watch is not None:
+            # Behind an event, time itself depends on what is differentiated; a stop does not.
+            start = state[1]
+            length = ops.where(plan[LANDS] > 0, plan[END] - start, length)
+        moment = self._moment(ops.cast(plan[INTERVAL], "int32"), start, length, series, x.dtype)
+        return self._moved(plan, moment, self.motion.attempt(moment, self.motion.states_of(x), theta), state, theta)[:2]
 
     # Parts.
 
@@ -522,7 +608,7 @@ class March:
     @property
     def _resets(self) -> bool:
         """Whether the slope may change at a stop."""
-        return bool(self.series) or self._jumps
+        return bool(self.series) or self._jumps or self.motion.watch is not None
 
     @property
     def _keeps_slope(self) -> bool:
@@ -535,14 +621,13 @@ class March:
         return ops.where(ops.equal(span, 0), 1.0, WAITING * span)
 
     def _controlled(self, x: Tensor) -> Tensor:
-        """The part of a packed array whose error is controlled."""
-        states = self.motion.states_of(x)
-        return states if self.options.exact else values(states)
+        """The part of the states whose error is controlled."""
+        return x if self.options.exact else values(x)
 
     def _info(self, t: Tensor, control: Control) -> Tensor:
         running = ops.equal(control.status, RUNNING)
         status = ops.where(running, TOO_MANY, control.status)
-        parts = (status, t, control.steps, control.refused, control.h)
+        parts = (status, t, control.steps, control.refused, control.h, control.event)
         return ops.stack([ops.cast(ops.stop_gradient(part), "float64") for part in parts])
 
     def _spread_series(self, x0: Tensor) -> list[Tensor]:

@@ -13,8 +13,8 @@ from keras import ops
 from odec.runtime import loops
 from odec.runtime.contract import Model
 from odec.runtime.equations import Equations, Slots, Variations
-from odec.runtime.march import March, Options
 from odec.runtime.jumps import base
+from odec.runtime.march import March, Options
 from odec.runtime.motion import Motion, outputs
 from odec.runtime.schedule import Schedule
 from odec.runtime.signals import Signal, along, at_times, check_inputs, interpolated

@@ -39,7 +39,8 @@ MOST_ATTEMPTS = 2**31 - 1
 class Run:
     """An adaptive run. `values` (rows, times, columns), NaN behind a failure; for each row: `status` (a constant of
     `odec.runtime.march`), the time `reached` and the states `last` (rows, D) there, accepted `steps`, `refused`
-    attempts, and the length of the last step."""
+    attempts, the length of the last step, and the last jump of a `when` (its place in `description.jumps`, -1: none).
+    """
 
     values: np.ndarray
     status: np.ndarray
@@ -48,6 +49,7 @@ class Run:
     refused: np.ndarray
     last_step: np.ndarray
     last: np.ndarray
+    event: np.ndarray
 
 
 def solve(
@@ -94,9 +96,10 @@ def run(
     `STIFF`)."""
     request = _request(model, method, params, consts, initial, columns, None, dtype)
     values, info, last = request.march(timing, inputs, before, watches)
-    status, reached, steps, refused, last_step = info
-    whole = status.astype(int), steps.astype(int), refused.astype(int)
-    return Run(np.moveaxis(values, -1, 0), whole[0], reached, whole[1], whole[2], last_step, last.T)
+    reached, last_step = info[1], info[4]
+    status, steps, refused, event = info[[0, 2, 3, 5]].astype(int)
+    whens = np.array([-1, *(j for j, jump in enumerate(model.description.jumps) if jump.kind == "when")])
+    return Run(np.moveaxis(values, -1, 0), status, reached, steps, refused, last_step, last.T, whens[event])
 
 
 def endless(

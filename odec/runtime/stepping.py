@@ -87,6 +87,14 @@ def rosenbrock(
     return Step(x + combined(method.m, found), (combined(method.error, found),), dense)
 
 
+def along(dense: Sequence[Tensor], theta: Tensor) -> Tensor:
+    """x(θ) = Σ c_m θ^m."""
+    total = dense[-1]
+    for part in reversed(dense[:-1]):
+        total = part + theta * total
+    return total
+
+
 def combined(weights: Sequence[float], arrays: Sequence[Tensor]) -> Tensor:
     """Σ w_i a_i without the terms whose weight is zero."""
     terms = [a if w == 1 else float(w) * a for w, a in zip(weights, arrays, strict=False) if w != 0]
