@@ -161,12 +161,18 @@ class Watch:
         self, there: loops.Moment, theta: Sequence[Tensor], land: Tensor, x: Tensor, found: Found, hit: Tensor
     ) -> Tensor:
         """The packed state behind the events of the rows `hit`, which have landed on states `land` at the moment
-        `there`, from x at the start of the step; and behind what these jumps make fire."""
+        `there`, from x at the start of the step. What these jumps make fire is found at the start of the next step."""
         armed, stalled = self.flags_of(x)
         fired, place = ops.logical_and(hit, found.places <= found.first + TIED), Place(there, 0.0)
-        z, new, moved = self._fired(place, theta, land, armed, fired, self._unmoved(land), found.first <= 0, found.edge)
+        row = self.size + len(self.places)
+        moved = x[row, 1:] if len(x.shape) == 3 else self._unmoved(land)
+        z, new, moved = self._fired(place, theta, land, armed, fired, moved, found.first <= 0, found.edge)
         packed = self._with_flags(z, ops.concatenate([ops.cast(new, z.dtype), stalled]))
-        return ops.where(hit, self._run(self._stand, place, packed, theta, moved), packed)
+        if len(x.shape) == 2:
+            return packed
+        # How the event's time moves with what sensitivities are by is needed if it makes another happen at once.
+        own = ops.concatenate([packed[row, :1], moved])[None]
+        return ops.concatenate([packed[:row], own, packed[row + 1 :]])
 
     def noted(self, x: Tensor, endless: Tensor, time: Tensor) -> Tensor:
         """x with the note that the jumps `endless` (W, batch) come to no end at the time."""
@@ -180,17 +186,9 @@ class Watch:
     def _unmoved(self, z: Tensor) -> Tensor:
         return ops.zeros_like(z[0, 1:]) if len(z.shape) == 3 else ops.zeros_like(z[0])
 
-    def _run(
-        self,
-        part: Callable[..., Any],
-        place: Place,
-        x: Tensor,
-        theta: Sequence[Tensor],
-        moved: Tensor | None = None,
-    ) -> Tensor:
+    def _run(self, part: Callable[..., Any], place: Place, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
         z, flags = x[: self.size], values(x)[self.size :]
-        none = ops.zeros_like(flags[0])
-        moved = self._unmoved(z) if moved is None else moved
+        none, moved = ops.zeros_like(flags[0]), self._unmoved(z)
 
         def body(begin: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
             new = part(place, theta, begin, *carry)

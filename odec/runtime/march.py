@@ -249,7 +249,7 @@ class March:
         if not self._jumps:
             return x
         fired = ops.logical_and(self._of_stop(self.fired, place), landed)
-        return self.motion.jumped(moment, x, theta, fired, self._of_stop(self.numbers, place))
+        return self.motion.jumped(moment, x, theta, fired, self._of_stop(self.numbers, place), settles=False)
 
     # Control of the step.
 

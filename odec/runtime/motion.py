@@ -99,9 +99,16 @@ class Motion:
         return finish
 
     def jumped(
-        self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor], fired: Tensor, numbers: Tensor
+        self,
+        moment: loops.Moment,
+        x: Tensor,
+        theta: Sequence[Tensor],
+        fired: Tensor,
+        numbers: Tensor,
+        settles: bool = True,
     ) -> Tensor:
-        """Behind the known jumps that `fired` (J, batch or 1) at the moment; `numbers` says which of their times."""
+        """Behind the known jumps that `fired` (J, batch or 1) at the moment; `numbers` says which of their times.
+        What they make fire does so here (`settles`), or at the start of the next step."""
 
         def behind() -> Tensor:
             equations = driven(self.equations, inside(moment.series, lambda: moment.along(0.0)))
@@ -111,6 +118,8 @@ class Motion:
                     rows = known_jump(equations, j, jump.kind, numbers[j], fired[j], moment.time(0.0), rows, theta)
             if self.watch is None:
                 return rows
+            if not settles:
+                return ops.concatenate([rows, x[self.watch.size :]], axis=0)
             return self.watch.settled(moment, ops.concatenate([rows, x[self.watch.size :]], axis=0), theta)
 
         return loops.either(ops.any(fired), behind, lambda: x)

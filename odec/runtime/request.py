@@ -3,70 +3,154 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from odec import methods as names
 from odec.diagnostics import OdecError, nearest
+from odec.runtime import methods
 from odec.runtime.contract import Model
 from odec.runtime.description import Description
 from odec.runtime.guesses import scalar_params
 from odec.runtime.rows import DEFAULT_ROWS, check_steps, rows_between
-from odec.runtime.schedule import Schedule
 
 MOST_ROWS = 2**26
 
 
-def schedule(
+@dataclass(frozen=True)
+class Choice:
+    """How a run is stepped: with a fixed `step`, or to tolerances. `method` is None where it is left to the run, `rtol`
+    and `atol` (one for each state element, or for all) where they are not said."""
+
+    method: str | None
+    step: float | None = None
+    rtol: float | None = None
+    atol: Any = None
+
+    @property
+    def has_estimate(self) -> bool:
+        """Whether the method, or the one that the run will choose, estimates the error of a step."""
+        return self.method is None or bool(methods.tableau(self.method).error)
+
+
+def choice(
     description: Description,
-    to: float | None,
-    start: float | None,
+    method: str | None,
     step: float | None,
-    every: float | None,
-    times: Sequence[float] | None,
-) -> tuple[Schedule, float | None]:
-    """The schedule and the step that was said, if any."""
+    rtol: float | None,
+    atol: float | Mapping[str, float] | None,
+) -> Choice:
+    """What the call says, completed by the model's `solve` statement: E0408 for an unknown method, E0606 for a step or
+    a tolerance that is none, or both of them."""
     defaults = description.defaults
+    for name in (method, defaults.method):
+        if name is not None and name not in names.NAMES:
+            raise OdecError([names.unknown_method(str(name))])
     if description.is_map:
-        return _steps_of_map(description, to, start, step, every, times), 1.0
-    start = number("the start time", defaults.start if start is None else start, "E0604")
-    step = defaults.step if step is None else step
-    every = defaults.every if every is None else every
-    for name, length in (("step", step), ("spacing of the rows", every)):
-        if length is not None and not number(f"the {name}", length, "E0606") > 0:
-            raise OdecError.of("E0606", f"the {name} must be positive, not {length:g}")
-    if times is None:
-        rows = _rows(description, start, defaults.stop if to is None else to, every or step)
-    else:
-        rows = np.asarray([number("a time", t, "E0604") for t in np.ravel(np.asarray(times, dtype=object))])
-        if rows.size == 0:
-            raise OdecError.of("E0604", "no time was asked for", "give at least one time")
-    longest = float(np.abs(rows - start).max())
-    return Schedule.fixed(start, rows, step if step is not None else (longest or 1.0)), step
+        if step not in (None, 1):
+            raise OdecError.of("E0606", f"{description.name} is a map: it has no step length", "leave the step away")
+        if rtol is not None or atol is not None:
+            raise OdecError.of("E0606", f"{description.name} is a map: it has no error", "leave the tolerance away")
+        return Choice(methods.DEFAULT_METHOD, 1.0)
+    tolerant = rtol is not None or atol is not None
+    if step is not None:
+        if tolerant or method == names.AUTO:
+            said = f"method {names.AUTO}" if method == names.AUTO else "a tolerance"
+            message = f"{said} chooses the steps, and a step of {step} was said too"
+            raise OdecError.of("E0606", message, "leave one of them away")
+        return Choice(method or _fixed(defaults.method), _positive("step", step))
+    if tolerant or method == names.AUTO:
+        # The model's step is set aside, and its method where that has no error estimate.
+        own = defaults.method
+        if method is None and own not in (None, names.AUTO) and (defaults.step is None or methods.tableau(own).error):
+            method = own
+        found = Choice(None if method == names.AUTO else method)
+        return replace(found, rtol=_relative(rtol), atol=_absolute(description, atol))
+    if defaults.step is not None:
+        return Choice(method or _fixed(defaults.method), _positive("step", defaults.step))
+    return Choice(_fixed(method or defaults.method))
 
 
-def _steps_of_map(
+def refuse_atol(found: Choice) -> None:
+    """E0606 where an absolute tolerance is asked of a run whose step is halved."""
+    if found.atol is not None:
+        message = "a run whose step is halved until two solutions agree has no absolute tolerance"
+        raise OdecError.of(
+            "E0606", message, f"say rtol alone, or choose a method that adapts: {methods.ADAPTIVE_METHOD}"
+        )
+
+
+def _fixed(method: str | None) -> str | None:
+    return None if method == names.AUTO else method
+
+
+def _positive(name: str, length: Any) -> float:
+    found = number(f"the {name}", length, "E0606")
+    if not found > 0:
+        raise OdecError.of("E0606", f"the {name} must be positive, not {found:g}")
+    return found
+
+
+def _relative(rtol: Any) -> float | None:
+    if rtol is None:
+        return None
+    found = number("rtol", rtol, "E0606")
+    if not 0 < found < 1:
+        raise OdecError.of("E0606", f"rtol is {found:g}", "choose rtol between 1e-13 and 0.1")
+    return found
+
+
+def _absolute(description: Description, atol: Any) -> Any:
+    """A number for all states, or (D,) from a mapping by name."""
+    if atol is None:
+        return None
+    given = by_element(description, atol) if isinstance(atol, Mapping) else dict.fromkeys(("",), atol)
+    found = {name: number(f"atol of `{name}`" if name else "atol", value, "E0606") for name, value in given.items()}
+    if any(value < 0 for value in found.values()):
+        raise OdecError.of("E0606", f"atol is {min(found.values()):g}", "an absolute tolerance is not negative")
+    if not isinstance(atol, Mapping):
+        return found[""]
+    known = description.state_elements
+    for name in found:
+        if name not in known:
+            cure = nearest(name, known) or f"it has {', '.join(known)}"
+            raise OdecError.of("E0603", f"{description.name} has no state `{name}`", cure)
+    left = [f"`{name}`" for name in known if name not in found]
+    if left:
+        message = f"atol is said for some states and not for {', '.join(left)}"
+        raise OdecError.of("E0606", message, "name each state, or give one number for all")
+    return np.array([found[name] for name in known])
+
+
+def rows(
     description: Description,
     to: float | None,
     start: float | None,
     step: float | None,
     every: float | None,
     times: Sequence[float] | None,
-) -> Schedule:
-    """E0604, E0606 for what has no meaning where time counts steps."""
-    if step not in (None, 1):
-        raise OdecError.of("E0606", f"{description.name} is a map: it has no step length", "leave the step away")
-    start = number("the start time", description.defaults.start if start is None else start, "E0604")
-    if times is None:
-        spacing = number("the spacing of the rows", every or description.defaults.every or 1.0, "E0606")
-        rows = _rows(description, start, description.defaults.stop if to is None else to, spacing)
+) -> tuple[float, np.ndarray]:
+    """The start, and the times of the rows."""
+    defaults = description.defaults
+    begin = number("the start time", defaults.start if start is None else start, "E0604")
+    stop = defaults.stop if to is None else to
+    if times is not None:
+        asked = np.asarray([number("a time", t, "E0604") for t in np.ravel(np.asarray(times, dtype=object))])
+        if asked.size == 0:
+            raise OdecError.of("E0604", "no time was asked for", "give at least one time")
     else:
-        rows = np.asarray([number("a time", t, "E0604") for t in np.ravel(np.asarray(times, dtype=object))])
-    check_steps(description, start, rows)
-    return Schedule.fixed(start, rows, 1.0)
+        spacings = [every, defaults.every] + ([1.0] if description.is_map else [step, defaults.step])
+        spacing = next((length for length in spacings if length is not None), None)
+        asked = _between(
+            description, begin, stop, None if spacing is None else _positive("spacing of the rows", spacing)
+        )
+    check_steps(description, begin, asked)
+    return begin, asked
 
 
-def _rows(description: Description, start: float, stop: float | None, spacing: float | None) -> np.ndarray:
+def _between(description: Description, start: float, stop: float | None, spacing: float | None) -> np.ndarray:
     """The start, the end and the rows between."""
     if stop is None:
         cure = "give an end: `--to 100`, or `solve to 100` in the model"
