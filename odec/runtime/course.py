@@ -21,6 +21,8 @@ SAME_TIME = 1e-12
 # And relative to the whole run, where a time is nearly 0.
 SAME_IN_RUN = 1e-15
 MOST_FIRINGS = 2**22
+# Of switches that come oftener than this in a run none is stopped at: steps are as short as they are anyway.
+MOST_SWITCHES = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,16 @@ class Course:
 
 
 def firings(description: Description, times: Sequence[Sequence[float | None]], start: float, stop: float) -> Firings:
-    """The known jumps between start and stop, both included, of what `jump_times` gives for one row.
+    """The known jumps between start and stop, both included, of what `jump_times` gives for one row; and the times of
+    switches, of what `switch_times` gives behind it, that lie between them.
 
     E0606 for a period that is not positive, or far too many jumps.
     """
     found: list[tuple[np.ndarray, int, np.ndarray]] = []
-    for j, (jump, numbers) in enumerate(zip(description.jumps, times, strict=True)):
+    for j, numbers in enumerate(times[len(description.jumps) :], start=len(description.jumps)):
+        k, moments = _switches(numbers, start, stop)
+        found.append((moments, j, k))
+    for j, (jump, numbers) in enumerate(zip(description.jumps, times, strict=False)):
         if jump.kind == "every":
             k = _periods(jump.text, numbers, start, stop)
             begin = start if numbers[1] is None else float(numbers[1])
@@ -106,6 +112,24 @@ def _periods(text: str, numbers: Sequence[float | None], start: float, stop: flo
         message = f"`{text}` happens {last - first:.3g} times in this run"
         raise OdecError.of("E0606", message, "choose a longer period, or end the run earlier")
     return np.arange(max(first, 0.0), last + 1)
+
+
+def _switches(numbers: Sequence[float | None], start: float, stop: float) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers and times of one switch strictly inside the run: a time, or each one a period from it."""
+    time, period = numbers
+    if time is None or not np.isfinite(time):
+        return np.zeros(0, int), np.zeros(0)
+    if period is None:
+        k = np.zeros(1)
+    elif not (np.isfinite(period) and period != 0) or abs((stop - start) / period) > MOST_SWITCHES:
+        # No period, or one far below the steps: nothing to stop at.
+        return np.zeros(0, int), np.zeros(0)
+    else:
+        ends = sorted(((start - time) / period, (stop - time) / period))
+        k = np.arange(np.ceil(ends[0]), np.floor(ends[1]) + 1)
+    moments = time + k * (period or 0.0)
+    inside = (moments > start) & (moments < stop)
+    return k[inside].astype(int), moments[inside]
 
 
 def _slack(start: float, stop: float) -> float:

@@ -88,14 +88,14 @@ def _moved_entries(
     return {(places[i], places[j]): value for (i, j), value in entries.items()}
 
 
-# A central difference over this part of a step is exact to 1e-12 of what it changes.
+# A difference over this part of a step is exact to 1e-7 of ∂f/∂t, of which a step needs a part of its own error alone.
 PART = 2.0**-12
 
 
 def slope_in_time(rhs: Callable[[Any, Tensor], Tensor], x: Tensor, h: Tensor) -> Tensor:
-    """∂f/∂t at the start of a step, of the shape of x, by a central difference of `rhs(c, x)`.
+    """∂f/∂t at the start of a step, of the shape of x, by a difference of order 2 of `rhs(c, x)` into the step.
 
     A difference, and not the compiled ∂f/∂t, because inputs move with the time too; its own derivative is the
-    difference of derivatives, so that sensitivities stay exact.
+    difference of derivatives, so that sensitivities stay exact. Into the step, because f may switch at its start.
     """
-    return (rhs(PART, x) - rhs(-PART, x)) / (2 * PART * h)
+    return (4 * rhs(PART, x) - 3 * rhs(0.0, x) - rhs(2 * PART, x)) / (2 * PART * h)

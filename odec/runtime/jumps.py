@@ -99,27 +99,55 @@ def jumped(
     return ops.concatenate([behind[:, None], chain], axis=1)
 
 
+def known_switch(
+    equations: Variations,
+    place: int,
+    number: Tensor,
+    fired: Tensor,
+    sides: Sequence[Tensor],
+    z: Tensor,
+    theta: Sequence[Tensor],
+) -> Tensor:
+    """Behind the switch at that place of `switch_times`, where it `fired` (batch or 1,): S⁺ = S⁻ + (f⁻ − f⁺) τ_p, with
+    the slopes at the times just before and behind it (`sides`)."""
+    rows = _moved_numbers(equations, "switch_times_p", place, z[0, 0], theta)
+    if rows is None:
+        return z
+    moved = rows[0] + (ops.cast(number, z.dtype) * rows[1] if len(rows) > 1 else 0.0)
+    before, behind = (equations.equations.rhs(t, z[:, 0], theta) for t in sides)
+    change = (before - behind)[:, None] * moved
+    return ops.where(fired, z + ops.concatenate([ops.zeros_like(z[:, :1]), change], axis=1), z)
+
+
 def _moved_time(
     equations: Variations, j: int, kind: str, number: Tensor, like: Tensor, theta: Sequence[Tensor]
 ) -> Tensor | None:
     """τ_p (P, batch) of a known jump, None where its times depend on no param."""
-    plain = equations.equations
-    find = getattr(plain.model, "jump_times_p", None)
-    if find is None:
+    rows = _moved_numbers(equations, "jump_times_p", j, like, theta)
+    if rows is None:
         return None
-    p, c = plain.arguments(theta)
-    with working_in(like.dtype):
-        tables: Sequence[Mapping[str, Any]] = find(p, c)[j]
-    if not any(tables):
-        return None
-    rows = [_placed({("t", name): v for name, v in table.items()}, ("t",), equations.wrt, like)[0] for table in tables]
-    count = ops.cast(number, like.dtype)
     if kind == "every":
-        return rows[1] + count * rows[0]
+        return rows[1] + ops.cast(number, like.dtype) * rows[0]
     total = ops.zeros_like(rows[0])
     for k, row in enumerate(rows):
         total = total + row * ops.cast(ops.equal(number, k), like.dtype)
     return total
+
+
+def _moved_numbers(
+    equations: Variations, function: str, place: int, like: Tensor, theta: Sequence[Tensor]
+) -> list[Tensor] | None:
+    """How each number of a jump or switch moves with the params, (P, batch); None where none does."""
+    plain = equations.equations
+    find = getattr(plain.model, function, None)
+    if find is None:
+        return None
+    p, c = plain.arguments(theta)
+    with working_in(like.dtype):
+        tables: Sequence[Mapping[str, Any]] = find(p, c)[place]
+    if not any(tables):
+        return None
+    return [_placed({("t", name): v for name, v in table.items()}, ("t",), equations.wrt, like)[0] for table in tables]
 
 
 def moved_root(equations: Variations, w: int, t: Tensor, z: Tensor, theta: Sequence[Tensor]) -> Tensor:

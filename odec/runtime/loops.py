@@ -31,6 +31,9 @@ import tensorflow as tf  # noqa: E402
 
 Tensor = Any
 
+# Two times closer than this, relative to them, are one (64 units in the last place).
+SAME_TIME = 64 * float(np.finfo(np.float64).eps)
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -39,7 +42,8 @@ class Moment:
     `start` (float64) is where the interval begins, `number` of `count` says which of its steps this is. `start` and
     `length` are scalars, or (batch,) where each row has its own times. `series` are the interval's parts of the series
     that `trajectory` was given. Where the steps of an interval differ, `placed` says how far along it this one begins
-    and which share of it it is.
+    and which share of it it is. `between` are times that those of the step lie strictly between, where the equations
+    may switch.
     """
 
     start: Tensor
@@ -49,6 +53,7 @@ class Moment:
     dtype: Any
     series: tuple[Tensor, ...] = ()
     placed: tuple[Tensor, Tensor] | None = None
+    between: tuple[Tensor, Tensor] | None = None
 
     @property
     def h(self) -> Tensor:
@@ -57,7 +62,20 @@ class Moment:
 
     def time(self, c: Any) -> Tensor:
         """The time at fraction `c` of the step: from whole numbers, so that it does not drift."""
-        return tf.cast(self.start + self._steps(c) * self.length, self.dtype)
+        time = self.start + self._steps(c) * self.length
+        if self.between is not None:
+            low, high = self.between
+            time = tf.clip_by_value(time, low + self._apart(low), high - self._apart(high))
+        return tf.cast(time, self.dtype)
+
+    def sides(self) -> tuple[Tensor, Tensor]:
+        """The times just before and just behind the start."""
+        apart = self._apart(self.start)
+        return tf.cast(self.start - apart, self.dtype), tf.cast(self.start + apart, self.dtype)
+
+    def _apart(self, time: Tensor) -> Tensor:
+        """What tells a time from the next, rounding of what is computed from it allowed."""
+        return SAME_TIME * tf.maximum(tf.abs(time), tf.abs(self.length) * SAME_TIME)
 
     def along(self, c: Any) -> Tensor:
         """How far along the interval (0 … 1) the fraction `c` of the step is."""

@@ -20,6 +20,7 @@ import numpy as np
 from keras import ops
 
 from odec.runtime import loops, methods
+from odec.runtime.equations import Variations
 from odec.runtime.events import MOST_IN_STEP
 from odec.runtime.jumps import values
 from odec.runtime.motion import Motion
@@ -603,12 +604,18 @@ class March:
 
     @property
     def _jumps(self) -> bool:
-        return any(jump.kind != "when" for jump in self.motion.description.jumps)
+        """Whether anything happens at a stop: a jump, or a switch that sensitivities notice."""
+        known = any(jump.kind != "when" for jump in self.motion.description.jumps)
+        return known or (self._switches and isinstance(self.motion.equations, Variations))
+
+    @property
+    def _switches(self) -> bool:
+        return bool(self.fired.shape[1] > len(self.motion.description.jumps))
 
     @property
     def _resets(self) -> bool:
         """Whether the slope may change at a stop."""
-        return bool(self.series) or self._jumps or self.motion.watch is not None
+        return bool(self.series) or self._jumps or self._switches or self.motion.watch is not None
 
     @property
     def _keeps_slope(self) -> bool:
@@ -646,15 +653,15 @@ class March:
         return self._placed(loops.Moment(t, h, none, one, dtype, own), interval)
 
     def _placed(self, moment: loops.Moment, interval: Tensor) -> loops.Moment:
-        """The moment with its place in its interval, which inputs ask for."""
-        if not moment.series:
+        """The moment with its place in its interval, which inputs and switches ask for."""
+        if not (moment.series or self._switches):
             return moment
         start, end = _at(self.starts, interval), _at(self.ends, interval)
+        if self._switches:
+            moment = replace(moment, between=(ops.minimum(start, end), ops.maximum(start, end)))
         length = ops.where(ops.equal(end, start), 1.0, end - start)
         begin, share = (moment.start - start) / length, moment.length / length
-        return loops.Moment(
-            moment.start, moment.length, moment.number, moment.count, moment.dtype, moment.series, (begin, share)
-        )
+        return replace(moment, placed=(begin, share)) if moment.series else moment
 
     def _of_stop(self, parts: Tensor, place: Tensor) -> Tensor:
         """The rows (J, batch) of `fired` or `numbers` at each row's stop."""

@@ -19,7 +19,7 @@ from keras import ops
 from odec.runtime import jacobian, loops, methods, stepping
 from odec.runtime.equations import Equations, Variations
 from odec.runtime.events import Watch
-from odec.runtime.jumps import base, known_jump, uses_time, values
+from odec.runtime.jumps import base, known_jump, known_switch, uses_time, values
 from odec.runtime.signals import driven, inside
 
 Tensor = Any
@@ -107,8 +107,8 @@ class Motion:
         numbers: Tensor,
         settles: bool = True,
     ) -> Tensor:
-        """Behind the known jumps that `fired` (J, batch or 1) at the moment; `numbers` says which of their times.
-        What they make fire does so here (`settles`), or at the start of the next step."""
+        """Behind the known jumps, and behind them the switches, that `fired` (J, batch or 1) at the moment; `numbers`
+        says which of their times. What they make fire does so here (`settles`), or at the start of the next step."""
 
         def behind() -> Tensor:
             equations = driven(self.equations, inside(moment.series, lambda: moment.along(0.0)))
@@ -116,6 +116,11 @@ class Motion:
             for j, jump in enumerate(self.description.jumps):
                 if jump.kind != "when":
                     rows = known_jump(equations, j, jump.kind, numbers[j], fired[j], moment.time(0.0), rows, theta)
+            if isinstance(equations, Variations):
+                many = len(self.description.jumps)
+                for s in range(fired.shape[0] - many):
+                    j = many + s
+                    rows = known_switch(equations, s, numbers[j], fired[j], moment.sides(), rows, theta)
             if self.watch is None:
                 return rows
             if not settles:

@@ -22,7 +22,7 @@ from odec.runtime.program import Program as Program
 from odec.runtime.program import signals_of
 from odec.runtime.schedule import Schedule
 from odec.runtime.signals import Signal, check_inputs, interpolated
-from odec.runtime.stops import course_of, numeric_times, stops_of
+from odec.runtime.stops import course_of, numeric_times, stops_of, switch_count
 
 Numbers = Mapping[str, Any]
 Tensor = Any
@@ -224,7 +224,9 @@ class _Request:
         """The columns at the asked times, batch last; how each row went, and the states it reached (`march.Outcome`)"""
         program = self.program
         check_inputs(program.model.description, inputs)
-        stops = stops_of(program.model, timing, self._jump_times(), None if inputs is None else inputs.knots, before)
+        stops = stops_of(
+            program.model, timing, self._jump_times(switches=True), None if inputs is None else inputs.knots, before
+        )
         size = program.size * (1 + len(program.wrt or ())) * self.rows.shape[-1]
         options = Options(_chunk(program.method, size), None, timing.to_end_only, timing.exact, watches)
         parts = [stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked, timing.times]
@@ -256,13 +258,13 @@ class _Request:
             return run(*parts, self.rows, self.given)
         return run(*parts, self.rows, self.given, *signals_of(program, inputs, laid, laid.times, before))
 
-    def _jump_times(self) -> Any:
-        """What `jump_times` says for these rows."""
+    def _jump_times(self, switches: bool = False) -> Any:
+        """What `jump_times` says for these rows, and `switch_times`."""
         program = self.program
-        if not program.model.description.jumps:
+        if not (program.model.description.jumps or (switches and switch_count(program.model))):
             return ()
         names = tuple(param.name for param in program.model.description.params) + program.replaced
-        return numeric_times(program.model, dict(program.numbers), names, self.rows.astype(np.float64))
+        return numeric_times(program.model, dict(program.numbers), names, self.rows.astype(np.float64), switches)
 
 
 def _at_times(values: np.ndarray, schedule: Schedule) -> np.ndarray:
@@ -292,7 +294,7 @@ def _chunk(method: str, size: int) -> int:
 @lru_cache(maxsize=64)
 def _compiled_march(program: Program, options: Options, by_row: bool) -> Callable[..., Any]:
     description = program.model.description
-    jumps, size = len(description.jumps), program.size
+    jumps, size = len(description.jumps) + switch_count(program.model), program.size
     own: list[int | None] = [None, None] if by_row else [None]
     shapes: list[list[int | None]] = [own, own, [None, jumps, None], [None, jumps, None], own, [None], [1 + size], []]
     dtypes = ["float64", "float64", "bool", "int32", "int32", "float64", program.dtype, "int32"]

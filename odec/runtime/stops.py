@@ -19,8 +19,15 @@ from odec.runtime.schedule import Schedule
 Times = tuple[tuple[tuple[float | None, ...], ...], ...]
 
 
-def numeric_times(model: type[Model], numbers: Mapping[str, Any], names: Sequence[str], rows: np.ndarray) -> Times:
-    """`jump_times` for rows of params and consts (the elements of `names`, batch), one entry where all rows agree."""
+def numeric_times(
+    model: type[Model],
+    numbers: Mapping[str, Any],
+    names: Sequence[str],
+    rows: np.ndarray,
+    switches: bool = False,
+) -> Times:
+    """`jump_times` for rows of params and consts (the elements of `names`, batch), one entry where all rows agree;
+    behind them the times of the `switches` of the equations."""
     description = model.description
     items: tuple[Any, ...] = (*description.params, *description.consts)
     shapes = {item.name: item.shape for item in items}
@@ -31,9 +38,8 @@ def numeric_times(model: type[Model], numbers: Mapping[str, Any], names: Sequenc
         values[name] = rows[place : place + size].reshape(*shapes[name], -1)
         place += size
     consts: tuple[Any, ...] = (*description.consts, *description.sizes)
-    found = model.jump_times(  # type: ignore[attr-defined]
-        tuple(values[item.name] for item in description.params), tuple(values[item.name] for item in consts)
-    )
+    arguments = (tuple(values[q.name] for q in description.params), tuple(values[q.name] for q in consts))
+    found = _times_of(model, arguments, switches)
     batch = rows.shape[-1]
     by_row = np.array(
         [np.broadcast_to(np.nan if t is None else np.asarray(t, dtype=float), (batch,)) for jump in found for t in jump]
@@ -41,6 +47,27 @@ def numeric_times(model: type[Model], numbers: Mapping[str, Any], names: Sequenc
     if by_row.size == 0 or np.array_equal(by_row, np.broadcast_to(by_row[:, :1], by_row.shape), equal_nan=True):
         by_row = by_row[:, :1] if by_row.size else np.zeros((0, 1))
     return tuple(_regrouped(found, column) for column in by_row.T)
+
+
+def _times_of(model: Any, arguments: tuple[Any, ...], switches: bool) -> tuple[Any, ...]:
+    """For each jump, and for each switch, its numbers."""
+    jumps = model.jump_times(*arguments) if model.description.jumps and hasattr(model, "jump_times") else ()
+    return (*jumps, *(_switch_times(model, arguments) if switches else ()))
+
+
+def _switch_times(model: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A time that does not exist (a division by 0 in a branch that is not taken) is a number that is not finite."""
+    if not hasattr(model, "switch_times"):
+        return ()
+    params, consts = (tuple(np.float64(v) if isinstance(v, float) else v for v in part) for part in arguments)
+    with np.errstate(all="ignore"):
+        return tuple(model.switch_times(params, consts))
+
+
+@lru_cache(maxsize=64)
+def switch_count(model: type[Model]) -> int:
+    """How many conditions on the time alone the equations have."""
+    return len(_switch_times(model, (_ones(model), _own_consts(model))))
 
 
 def _regrouped(found: Any, column: np.ndarray) -> tuple[tuple[float | None, ...], ...]:
@@ -101,8 +128,7 @@ def timed_by(model: type[Model]) -> tuple[str, ...]:
         return ()
     if not hasattr(model, "jump_times_p"):
         return _by_difference(model)
-    ones = tuple(np.ones((*param.shape, 1)) if param.shape else 1.0 for param in description.params)
-    tables = model.jump_times_p(ones, _own_consts(model))
+    tables = model.jump_times_p(_ones(model), _own_consts(model))
     named = {name for jump in tables for table in jump for name in table}
     return tuple(param.name for param in description.params if param.name in named)
 
@@ -117,6 +143,10 @@ def _by_difference(model: type[Model]) -> tuple[str, ...]:
         return repr(model.jump_times(tuple(values), consts))  # type: ignore[attr-defined]
 
     return tuple(param.name for param in description.params if times(param.name) != times(""))
+
+
+def _ones(model: type[Model]) -> tuple[Any, ...]:
+    return tuple(np.ones((*param.shape, 1)) if param.shape else 1.0 for param in model.description.params)
 
 
 def _own_consts(model: type[Model]) -> tuple[Any, ...]:
@@ -155,7 +185,7 @@ def stops_of(
 @lru_cache(maxsize=64)
 def _stops(model: type[Model], timing: Adaptive, times: Times, knots: tuple[float, ...] | None, before: bool) -> Stops:
     rows = _firings(model, times, timing.start, timing.end)
-    return laid(timing, len(model.description.jumps), rows, np.array(knots or ()), before)
+    return laid(timing, len(model.description.jumps) + switch_count(model), rows, np.array(knots or ()), before)
 
 
 def _firings(model: type[Model], times: Times, start: float, end: float) -> list[Firings]:
