@@ -15,6 +15,8 @@ from odec.runtime.schedule import check_times
 RTOL = 1e-6
 # A tolerance that rounding cannot meet, in units in the last place.
 FINEST = 16
+# Of a run that says no limit.
+MOST_ATTEMPTS = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +24,8 @@ class Adaptive:
     """A run from `start` through `times` (any order, repeated or not) with steps chosen by their error.
 
     A step's error estimate stays below atol + rtol·|x| in each state. `atol` is one number or one for each state; None
-    takes a thousandth of rtol times the largest value that the state has had so far, so that a state of 1e-9 is solved
-    as well as one of 1, and no state is followed below 1e-14 of the largest.
+    (or NaN for a state) takes a thousandth of rtol times the largest value that the state has had so far: a state of
+    1e-9 is solved as well as one of 1, and none is followed below 1e-14 of the largest.
 
     `most` ends a row after so many steps (None: no limit); a run with a gradient needs one. `exact` are sensitivities
     that keep the tolerance too, not the states alone.
@@ -44,7 +46,7 @@ class Adaptive:
         object.__setattr__(self, "start", float(self.start))
         check_times(self.start, times)
         for name, value in (("rtol", self.rtol), ("atol", self.atol)):
-            if value is not None and not (np.all(np.isfinite(value)) and np.all(np.asarray(value) >= 0)):
+            if value is not None and not np.all((np.asarray(value) >= 0) | (np.isnan(value) & (name == "atol"))):
                 raise OdecError.of("E0606", f"{name} is {value}", "a tolerance is a positive number")
         if self.rtol < FINEST * np.finfo(np.float64).eps:
             message = f"rtol {self.rtol:g} is finer than the numbers themselves"
@@ -54,6 +56,27 @@ class Adaptive:
     def end(self) -> float:
         """The asked time that is farthest from the start."""
         return float(self.times[np.argmax(np.abs(self.times - self.start))]) if self.times.size else self.start
+
+    @property
+    def limit(self) -> int:
+        """The attempts after which a row ends."""
+        return MOST_ATTEMPTS if self.most is None else int(self.most)
+
+    def tolerance(self, size: int, dtype: Any) -> np.ndarray:
+        """rtol, then atol for each of `size` states, NaN for the scaled one; no finer than the dtype holds."""
+        rtol = max(self.rtol, FINEST * float(np.finfo(dtype).eps))
+        atol = np.broadcast_to(np.nan if self.atol is None else self.atol, (size,))
+        return np.append(rtol, atol).astype(dtype)
+
+    def rows(self, name: str, count: int | None) -> np.ndarray:
+        """The times of an input series that says none: the start and the asked times, or all of these but the last.
+
+        ValueError where the number of rows fits neither.
+        """
+        ends = np.append(self.start, self.times)
+        if count not in (len(ends) - 1, len(ends)) or np.any(np.diff(ends) <= 0):
+            raise ValueError(f"{name} has to know when the rows of its input are: `input_times=[…]`")
+        return ends[:count]
 
     @property
     def to_end_only(self) -> bool:

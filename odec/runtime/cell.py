@@ -39,8 +39,8 @@ class Cell(keras.layers.Layer):
         timed = [jump.text for jump in description.jumps if jump.kind != "when"]
         if timed:
             raise ValueError(f"a cell meets no time between its rows: `{timed[0]}` needs the layer {description.name}")
-        self.h = 1.0 if description.is_map else float(layer.schedule.steps[0])
-        self.start = float(layer.schedule.start) if layer.schedule is not None else description.defaults.start
+        self.h = 1.0 if description.is_map else float(layer.timing.steps[0])
+        self.start = float(layer.timing.start) if layer.timing is not None else description.defaults.start
         self.counts = uses_time(layer._model)
         self.whens = sum(jump.kind == "when" for jump in description.jumps)
         self.width = len(description.state_elements)

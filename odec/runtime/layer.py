@@ -12,18 +12,22 @@ import numpy as np
 from keras import ops
 
 from odec.diagnostics import nearest
-from odec.runtime import guesses, loops, methods, simulate, sizing
+from odec.runtime import guesses, loops, simulate, sizing
+from odec.runtime.adaptive import Adaptive
 from odec.runtime.cell import Cell, cell_of
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
 from odec.runtime.layout import Layout
 from odec.runtime.recurrence import Recurrence
-from odec.runtime.rows import layer_schedule
+from odec.runtime.rows import by_states, layer_method, layer_timing
 from odec.runtime.schedule import Schedule
 from odec.runtime.stops import check_fixed, timed_by
 
 Tensor = Any
 Shape = tuple[int | None, ...]
+
+# Attempts at a step that a row of an adaptive layer may take.
+MAX_STEPS = 4096
 
 
 @keras.saving.register_keras_serializable(package="odec")
@@ -53,7 +57,11 @@ class Layer(keras.layers.Layer):
         times: the output is taken at these times, in this order, with steps no longer than `h`.
             With neither `steps` nor `times` the model's `solve` statement decides.
         start: the start time, by default the model's.
-        method: a name of `odec.runtime.methods.METHODS`, by default the model's, else `dopri5`.
+        method: a name of `odec.runtime.methods.METHODS`, by default the model's, else `dopri5`, or `tsit5` with rtol.
+        rtol, atol: makes the steps adaptive: each row of a batch takes steps of its own, so that the error of a step
+            stays below atol + rtol·|x|. `atol` is one number, or one for each state by name; by default it is scaled to
+            each state. A row that needs more than `max_steps` attempts, or whose step becomes too small, is NaN from
+            there. Memory grows with `max_steps`: 16 bytes for each attempt of a row.
         outputs: names of states and outputs to return as columns, by default the states.
         return_sequences: False returns the last row alone, (batch, columns).
         params: first guesses other than the model's, by name.
@@ -85,6 +93,9 @@ class Layer(keras.layers.Layer):
         *,
         start: float | None = None,
         method: str | None = None,
+        rtol: float | None = None,
+        atol: float | Mapping[str, float] | None = None,
+        max_steps: int = MAX_STEPS,
         outputs: Sequence[str] | None = None,
         return_sequences: bool = True,
         params: Mapping[str, float] | None = None,
@@ -108,6 +119,9 @@ class Layer(keras.layers.Layer):
             "times": None if times is None else [float(t) for t in np.ravel(np.asarray(times))],
             "start": start,
             "method": method,
+            "rtol": rtol,
+            "atol": atol if atol is None or isinstance(atol, (int, float)) else dict(atol),
+            "max_steps": int(max_steps),
             "outputs": None if outputs is None else list(outputs),
             "return_sequences": bool(return_sequences),
             "params": {name: _plain(value) for name, value in (params or {}).items()},
@@ -116,8 +130,9 @@ class Layer(keras.layers.Layer):
             "sizes": {name: int(value) for name, value in sizes.items()},
             "input_times": None if input_times is None else [float(t) for t in input_times],
         }
-        self.method = methods.tableau(method or description.defaults.method or methods.DEFAULT_METHOD).name
-        self.schedule = layer_schedule(description, steps, h, times, start)
+        by_state = by_states(description, self._asked["atol"])
+        self.timing = layer_timing(description, steps, h, times, start, rtol, by_state, int(max_steps))
+        self.method = layer_method(method or description.defaults.method, isinstance(self.timing, Adaptive))
         check_fixed(self._model, self._asked["frozen"])
         self._check_known("state or output", outputs or (), self._column_names())
         self.columns = description.expanded(outputs) if outputs is not None else self._state_names()
@@ -162,7 +177,7 @@ class Layer(keras.layers.Layer):
         present = self.parameters()
         return simulate.sensitivities(
             self._model,
-            self._known_schedule(),
+            self._known_timing(),
             method=self.method,
             params=np.concatenate([np.zeros(0), *(np.ravel(present[param.name]) for param in self.description.params)]),
             consts=self._asked["consts"],
@@ -226,7 +241,7 @@ class Layer(keras.layers.Layer):
     ) -> Shape:
         """(batch, steps, columns), or (batch, columns) without sequences."""
         states, series = self._parted(inputs_shape, series_shape, is_shape=True)
-        steps = len(self.schedule.times) if self.schedule is not None else series[1]
+        steps = len(self.timing.times) if self.timing is not None else series[1]
         rows = (steps,) if self.return_sequences else ()
         return ((series if states is None else states)[0], *rows, len(self.columns))
 
@@ -305,17 +320,17 @@ class Layer(keras.layers.Layer):
         return Recurrence(
             equations,
             self.method,
-            self.schedule,
+            self.timing,
             self.columns,
             self.return_sequences,
             knots,
             tuple((name, float(self._guesses[name])) for name in timed),
         )
 
-    def _known_schedule(self) -> Schedule:
-        if self.schedule is None or self.description.inputs:
+    def _known_timing(self) -> Schedule | Adaptive:
+        if self.timing is None or self.description.inputs:
             raise ValueError(f"the sensitivities of {type(self).__name__} need its inputs: `odec.runtime.simulate`")
-        return self.schedule
+        return self.timing
 
     def _parted(self, inputs: Any, series: Any, is_shape: bool = False) -> tuple[Any, Any]:
         """States and series from what the layer was called with; None for what is not there."""

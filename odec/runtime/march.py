@@ -139,8 +139,8 @@ class March:
     def _ahead(
         self, state: Sequence[Tensor], control: Control, theta: Sequence[Tensor], series: Sequence[Tensor], read: Tensor
     ) -> tuple[list[Tensor], Control, Tensor, list[Tensor], Tensor]:
-        """The state and control at the end, and what was read. With `most`: the states before each chunk and the plans
-        (most, chunk, 7, batch)."""
+        """The state and control at the end, and what was read. With `most`: the states before each chunk and the packed
+        plans (most, chunk, 2, batch)."""
         many = len(state)
         specimen = [ops.zeros((7, ops.shape(state[1])[0]), "float64"), *self._blank_record(state[0])]
 
@@ -154,10 +154,11 @@ class March:
         def turn(i: Tensor, *carry: Tensor) -> tuple[list[Tensor], list[Tensor]]:
             before, read = carry[:-1], carry[-1]
             after, (plans, *records), count = loops.recorded(going, attempt, before, specimen, self.options.chunk)
-            kept = [*before[:many], plans] if self.options.most else []
+            kept = [*before[:many], _packed(plans)] if self.options.most else []
             return [*after, self._read(plans, records, count, read)], kept
 
-        like = [*state, ops.zeros((self.options.chunk, *specimen[0].shape), "float64")] if self.options.most else []
+        batch = ops.shape(state[1])[0]
+        like = [*state, ops.zeros((self.options.chunk, 2, batch), "float64")] if self.options.most else []
         last, kept, _ = loops.recorded(going, turn, [*state, *control, read], like, self.options.most)
         return list(last[:many]), Control(*last[many:-1]), last[-1], kept[:many], kept[-1] if kept else None
 
@@ -184,21 +185,16 @@ class March:
         plan = [control.interval, t, ops.where(applied, h, self._waiting), ops.where(applied, t + h, t)]
         plan[END] = ops.where(landed, end, plan[END])
         plan = ops.stack([ops.cast(part, "float64") for part in (*plan, applied, landed, control.fresh)])
-        new, record, hit = self._moved(plan, moment, step, state, theta)
-        if hit is not None:
-            # The step ended at an event.
-            landed = ops.logical_and(landed, ops.equal(hit, 0))
-            parts = ops.unstack(plan, 7)
-            parts[END], parts[LANDS] = ops.stop_gradient(new[1]), ops.cast(landed, "float64")
-            plan = ops.stack(parts)
+        new, plan, record, hit = self._moved(plan, moment, step, state, theta)
         control = self._steered(control, new, step, plan, h, error, hit, stands, size, theta, series)
         return new, control, plan, record
 
     def _moved(
         self, plan: Tensor, moment: loops.Moment, step: Step, state: Sequence[Tensor], theta: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
-        """The state behind an attempt and behind the jumps of a stop; the record, x(θ) = Σ c_m θ^m; and the number of
-        the event (from 1) that has ended the step of each row, 0 for none; None for a model without events."""
+    ) -> tuple[list[Tensor], Tensor, list[Tensor], Tensor | None]:
+        """The state behind an attempt and behind the jumps of a stop; the plan, which an event may have cut short; the
+        record, x(θ) = Σ c_m θ^m; and the number of the event (from 1) that has ended the step of each row, 0 for none;
+        None for a model without events."""
         x, applied, hit = state[0], plan[APPLIED] > 0, None
         landed = plan[LANDS] > 0
         if self.motion.watch is None:
@@ -206,12 +202,15 @@ class March:
         else:
             x, t, dense, times, hit = self._watched(plan, moment, step, x, theta)
             landed = ops.logical_and(landed, ops.equal(hit, 0))
+            parts = ops.unstack(plan, 7)
+            parts[END], parts[LANDS] = ops.stop_gradient(t), ops.cast(landed, "float64")
+            plan = ops.stack(parts)
         if self._jumps:
             interval = ops.cast(plan[INTERVAL], "int32")
             x = self._jumped(landed, interval + 1, self._there(moment, t, interval), x, theta)
         first, *rest = dense
         record = [*times, first, *(ops.where(applied, part, 0.0) for part in rest)]
-        return [x, t], [] if self.options.to_end_only else record, hit
+        return [x, t], plan, [] if self.options.to_end_only else record, hit
 
     def _watched(
         self, plan: Tensor, moment: loops.Moment, step: Step, x: Tensor, theta: Sequence[Tensor]
@@ -543,25 +542,25 @@ class March:
     ) -> list[Tensor]:
         """The gradients by the state at the start and by the leaves (theta and series), chunk by chunk from the end."""
         width = len(kept)
-        taken = ops.any(plans[:, :, LENGTH] != 0, axis=2)
+        taken = ops.any(plans[:, :, 0] != 0, axis=2)
         counts = ops.sum(ops.cast(taken, "int32"), axis=1)
         chunks = ops.sum(ops.cast(counts > 0, "int32"))
 
-        def replay(plan: Tensor, *inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            return self._replayed(plan, inputs[:width], inputs[width : width + many], inputs[width + many :])
+        def replay(packed: Tensor, *inputs: Tensor) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+            return self._replayed(packed, inputs[:width], inputs[width : width + many], inputs[width + many :])
 
         def chunk(i: Tensor, *carry: Tensor) -> list[Tensor]:
             c = chunks - 1 - i
-            plan, count = plans[c], counts[c]
+            packed, count = plans[c], counts[c]
             start = [part[c] for part in kept]
 
             def again(k: Tensor, *state: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-                new, record = replay(plan[k], *state, *leaves)
-                return new, [*state, *record]
+                new, plan, record = replay(packed[k], *state, *leaves)
+                return new, [*state, plan, *record]
 
-            like = [*start, *self._blank_record(start[0])]
+            like = [*start, ops.zeros((7, ops.shape(start[1])[0]), "float64"), *self._blank_record(start[0])]
             _, stacks, _ = loops.recorded(lambda k, *_: k < count, again, start, like, self.options.chunk)
-            states, records = stacks[:width], stacks[width:]
+            states, plan, records = stacks[:width], stacks[width], stacks[width + 1 :]
             shares = []
             if records:
                 found = self._places(plan, count)[2]
@@ -573,7 +572,7 @@ class March:
                 adjoint, sums = carry[:width], carry[width:]
                 upstream = [*adjoint, *(share[k] for share in shares)]
                 inputs = [*(part[k] for part in states), *leaves]
-                found = loops.pulled_back(lambda *inputs: _joined(replay(plan[k], *inputs)), inputs, upstream)
+                found = loops.pulled_back(lambda *inputs: _joined(*replay(packed[k], *inputs)), inputs, upstream)
                 return [*found[:width], *(a + b for a, b in zip(sums, found[width:], strict=True))]
 
             return loops.repeated(count, back, carry)
@@ -581,16 +580,27 @@ class March:
         return loops.repeated(chunks, chunk, [*adjoint, *map(ops.zeros_like, leaves)])
 
     def _replayed(
-        self, plan: Tensor, state: Sequence[Tensor], theta: Sequence[Tensor], series: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The state behind an attempt that was planned, and its record."""
+        self, packed: Tensor, state: Sequence[Tensor], theta: Sequence[Tensor], series: Sequence[Tensor]
+    ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+        """The state behind an attempt that was planned, its whole plan, and its record."""
+        plan = ops.stop_gradient(self._unpacked(packed, state[1]))
         x, start, length = state[0], plan[START], plan[LENGTH]
         if self.motion.watch is not None:
             # Behind an event, time itself depends on what is differentiated; a stop does not.
             start = state[1]
             length = ops.where(plan[LANDS] > 0, plan[END] - start, length)
         moment = self._moment(ops.cast(plan[INTERVAL], "int32"), start, length, series, x.dtype)
-        return self._moved(plan, moment, self.motion.attempt(moment, self.motion.states_of(x), theta), state, theta)[:2]
+        step = self.motion.attempt(moment, self.motion.states_of(x), theta)
+        return self._moved(plan, moment, step, state, theta)[:3]
+
+    def _unpacked(self, packed: Tensor, start: Tensor) -> Tensor:
+        """The plan (7, batch) of an attempt at these times, from what is kept of it."""
+        length, code = packed[0], ops.cast(packed[1], "int32")
+        interval, flags = code // 8, code % 8
+        applied, lands, fresh = flags // 4, (flags // 2) % 2, flags % 2
+        end = ops.where(applied > 0, start + length, start)
+        end = ops.where(lands > 0, _at(self.ends, ops.minimum(interval, self._intervals - 1)), end)
+        return ops.stack([ops.cast(part, "float64") for part in (interval, start, length, end, applied, lands, fresh)])
 
     # Parts.
 
@@ -687,8 +697,14 @@ def stability_limit(name: str) -> float:
     return float(-z[int(np.argmax(np.array(growth) > 1 + 1e-9))])
 
 
-def _joined(parts: tuple[list[Tensor], list[Tensor]]) -> list[Tensor]:
-    return [*parts[0], *parts[1]]
+def _packed(plans: Tensor) -> Tensor:
+    """What has to be kept of plans (K, 7, batch): (K, 2, batch)."""
+    code = 8 * plans[:, INTERVAL] + 4 * plans[:, APPLIED] + 2 * plans[:, LANDS] + plans[:, FRESH]
+    return ops.stack([plans[:, LENGTH], code], axis=1)
+
+
+def _joined(state: list[Tensor], _: Tensor, record: list[Tensor]) -> list[Tensor]:
+    return [*state, *record]
 
 
 def _row(x: Tensor) -> Tensor:

@@ -6,27 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from odec.runtime import loops
+from odec.runtime.adaptive import Adaptive
 from odec.runtime.equations import Equations
+from odec.runtime.march import March, Options
 from odec.runtime.motion import Motion, outputs
 from odec.runtime.schedule import Schedule
 from odec.runtime.signals import Signal, along, at_times, interpolated
-from odec.runtime.stops import fixed_course
+from odec.runtime.stops import fixed_course, fixed_times, stops_of
 
 Tensor = Any
+
+# Attempts of an adaptive layer that are read together, and computed again together for its gradient.
+LAYER_CHUNK = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """A model by a method. `schedule` is None where a map steps once for each row of its series; `knots` are the times
-    of the series' rows, None where they follow from the schedule. `frozen` are the params that jump times depend on."""
+    """A model by a method. `timing` is None where a map steps once for each row of its series; `knots` are the times
+    of the series' rows, None where they follow from a schedule. `frozen` are the params that jump times depend on."""
 
     equations: Equations
     method: str
-    schedule: Schedule | None
+    timing: Schedule | Adaptive | None
     columns: tuple[str, ...]
     sequences: bool
     knots: np.ndarray | None = None
@@ -44,8 +50,10 @@ class Recurrence:
         x0 = equations.initial(theta, given, like)
         if series is not None:
             series = ops.transpose(series, (1, 2, 0))
-        if self.schedule is None:
+        if self.timing is None:
             values = self._row_by_row(x0, theta, series)
+        elif isinstance(self.timing, Adaptive):
+            values = self._adaptive(self.timing, x0, theta, series)
         elif equations.model.description.jumps or series is not None:
             values = self._along_course(x0, theta, series)
         else:
@@ -54,8 +62,8 @@ class Recurrence:
         return values if self.sequences else values[:, 0]
 
     def _plain(self, x0: Tensor, theta: Sequence[Tensor]) -> Tensor:
-        schedule = self.schedule
-        assert schedule is not None
+        schedule = self.timing
+        assert isinstance(schedule, Schedule)
         states = loops.trajectory(
             Motion(self.equations, self.method).step,
             x0,
@@ -70,8 +78,8 @@ class Recurrence:
         return self._read(ops.convert_to_tensor(schedule.times, dtype=x0.dtype), states, theta, None)
 
     def _along_course(self, x0: Tensor, theta: Sequence[Tensor], series: Tensor | None) -> Tensor:
-        equations, schedule = self.equations, self.schedule
-        assert schedule is not None
+        equations, schedule = self.equations, self.timing
+        assert isinstance(schedule, Schedule)
         description = equations.model.description
         signal: Signal | None = None
         ends: list[Tensor] = []
@@ -88,6 +96,28 @@ class Recurrence:
         course = tuple(ops.convert_to_tensor(part) for part in parts)
         states, _ = Motion(equations, self.method).run(x0, theta, course, ends, single=laid.single)
         return self._read(ops.convert_to_tensor(laid.times, dtype=x0.dtype), states, theta, read)
+
+    def _adaptive(self, timing: Adaptive, x0: Tensor, theta: Sequence[Tensor], series: Tensor | None) -> Tensor:
+        equations, motion = self.equations, Motion(self.equations, self.method)
+        model, knots, ends, read = equations.model, self.knots, [], None
+        if series is not None and knots is None:
+            knots = timing.rows(model.description.name, series.shape[0])
+        numbers = equations.slots.numbers
+        times = fixed_times(model, numbers, dict(self.frozen), switches=True)
+        stops = stops_of(model, timing, times, knots)
+        if series is not None:
+            assert knots is not None
+            signal, linear = Signal(knots, series), interpolated(model.description)
+            ends = list(along(signal, stops.starts, stops.ends, linear))
+            read = at_times(signal, timing.times, linear)
+        parts = (stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked, timing.times)
+        tolerance = timing.tolerance(len(equations.states), keras.backend.standardize_dtype(x0.dtype))
+        tensors = map(ops.convert_to_tensor, (*parts, tolerance, np.int32(timing.limit)))
+        only_end = timing.to_end_only or (not self.sequences and timing.times[-1] == timing.end)
+        options = Options(LAYER_CHUNK, -(-timing.limit // LAYER_CHUNK), only_end)
+        march = March(motion, *tensors, series=ends, options=options)  # type: ignore[misc]
+        values = march.run(x0, theta).values
+        return self._read(ops.convert_to_tensor(timing.times, dtype=x0.dtype), values, theta, read)
 
     def _row_by_row(self, x0: Tensor, theta: Sequence[Tensor], series: Tensor) -> Tensor:
         """A map: a step for each row of the series, whose number may be unknown until it runs."""

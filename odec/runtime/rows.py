@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from odec.diagnostics import OdecError
+from odec.diagnostics import OdecError, nearest
+from odec.methods import AUTO
+from odec.runtime import methods
+from odec.runtime.adaptive import RTOL, Adaptive
 from odec.runtime.description import Description
 from odec.runtime.schedule import Schedule
 
@@ -45,15 +49,32 @@ def rows_between(start: float, stop: float, every: float) -> np.ndarray:
     return np.append(rows, stop)
 
 
-def layer_schedule(
-    description: Description, steps: int | None, h: float | None, times: Any, start: float | None
-) -> Schedule | None:
-    """The schedule of a layer; None where a map steps once for each row of its input series.
+def layer_timing(
+    description: Description,
+    steps: int | None,
+    h: float | None,
+    times: Any,
+    start: float | None,
+    rtol: float | None,
+    atol: Any,
+    max_steps: int,
+) -> Schedule | Adaptive | None:
+    """The timing of a layer, adaptive where a tolerance is given; None where a map steps once for each row of its input
+    series.
 
     ValueError for arguments that contradict each other or say nothing.
     """
     defaults = description.defaults
     start = defaults.start if start is None else float(start)
+    if rtol is not None or atol is not None:
+        if description.is_map:
+            raise ValueError(f"{description.name} is a map, which has no tolerance. Received: rtol={rtol}, atol={atol}")
+        if steps is not None or h is not None:
+            raise ValueError(f"give rtol, or a step. Received: rtol={rtol}, steps={steps}, h={h}")
+        asked = np.ravel(np.asarray(default_times(description, start) if times is None else times, dtype=np.float64))
+        if asked.size == 0:
+            raise ValueError("times is empty: ask for at least one time")
+        return Adaptive(start, asked, RTOL if rtol is None else float(rtol), atol, max_steps)
     if description.is_map:
         if h is not None and h != 1:
             raise ValueError(f"{description.name} is a map, which has no step length. Received: h={h}")
@@ -74,6 +95,28 @@ def layer_schedule(
     check_steps(description, start, asked)
     span = float(np.max(np.abs(asked - start)))
     return Schedule.fixed(start, asked, step if step is not None else (span or 1.0) / DEFAULT_STEPS)
+
+
+def layer_method(name: str | None, is_adaptive: bool) -> str:
+    """The method of a layer. E0408 for a name that is none; ValueError for one that has no error to go by."""
+    if name is None or name == AUTO:
+        return methods.ADAPTIVE_METHOD if is_adaptive else methods.DEFAULT_METHOD
+    if is_adaptive and not methods.tableau(name).error:
+        raise ValueError(f"{name} does not estimate its error: give a step, or choose tsit5. Received: method={name!r}")
+    return methods.tableau(name).name
+
+
+def by_states(description: Description, atol: Any) -> Any:
+    """A tolerance for each state, from one by name; NaN, the scaled one, for states that are not named."""
+    if not isinstance(atol, Mapping):
+        return atol
+    found = dict.fromkeys(description.state_elements, math.nan)
+    for name, value in atol.items():
+        elements = description.expanded([name])
+        if not set(elements) <= set(found):
+            raise ValueError(f"{description.name} has no state {name!r}; {nearest(name, found)}. Received: atol={atol}")
+        found.update(dict.fromkeys(elements, float(value)))
+    return np.array(list(found.values()))
 
 
 def check_steps(description: Description, start: float, times: np.ndarray) -> None:

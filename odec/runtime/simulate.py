@@ -15,7 +15,7 @@ import numpy as np
 
 from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
-from odec.runtime.adaptive import FINEST, Adaptive
+from odec.runtime.adaptive import Adaptive
 from odec.runtime.contract import Model
 from odec.runtime.march import Options
 from odec.runtime.program import Program as Program
@@ -31,8 +31,6 @@ Timing = Schedule | Adaptive
 # What the values kept of the steps in a chunk take, in bytes: the middle cache of a core holds them.
 CHUNK_BYTES = 2**21
 LONGEST_CHUNK, SHORTEST_CHUNK = 128, 8
-# Of an adaptive run that says no limit.
-MOST_ATTEMPTS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -229,20 +227,13 @@ class _Request:
         )
         size = program.size * (1 + len(program.wrt or ())) * self.rows.shape[-1]
         options = Options(_chunk(program.method, size), None, timing.to_end_only, timing.exact, watches)
-        parts = [stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked, timing.times]
-        limit = np.int32(timing.most or MOST_ATTEMPTS)
+        parts = (stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked, timing.times)
+        ends = (timing.tolerance(program.size, program.dtype), np.int32(timing.limit))
         signals = () if inputs is None else signals_of(program, inputs, stops, timing.times, before)
         run = _compiled_march(program, options, stops.by_row)
-        found = run(*parts, self._tolerance(timing), limit, self.rows, self.given, *signals)
+        found = run(*parts, *ends, self.rows, self.given, *signals)
         values, info, last = map(np.asarray, found)
         return values, info, last
-
-    def _tolerance(self, timing: Adaptive) -> np.ndarray:
-        """rtol, and atol for each state; NaN for the scaled one."""
-        size = self.program.size
-        atol = np.nan if timing.atol is None else timing.atol
-        rtol = max(timing.rtol, FINEST * float(np.finfo(self.program.dtype).eps))
-        return np.append(rtol, np.broadcast_to(atol, (size,))).astype(self.program.dtype)
 
     def run_to_end(self, schedule: Schedule, inputs: Signal | None = None) -> np.ndarray:
         """(2, batch): the `when` (from 1) that has no end in a row, 0 for none, and the time."""

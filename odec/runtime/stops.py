@@ -109,16 +109,26 @@ def fixed_course(
 
 
 def fixed_times(
-    model: type[Model], numbers: Sequence[tuple[str, Any]], known: Mapping[str, float] | None = None
+    model: type[Model],
+    numbers: Sequence[tuple[str, Any]],
+    known: Mapping[str, float] | None = None,
+    switches: bool = False,
 ) -> Times:
-    """The jump times of such a program."""
-    if not model.description.jumps:
+    """The jump times of such a program, and the times of the `switches` that depend on nothing else."""
+    if not (model.description.jumps or (switches and switch_count(model))):
         return ((),)
     known = known or {}
-    check_fixed(model, known)
+    if model.description.jumps:
+        check_fixed(model, known)
     elements = model.description.param_elements
+    names = [param.name for param in model.description.params]
     rows = np.array([[known.get(name, 1.0)] for name in elements]).reshape(len(elements), 1)
-    return numeric_times(model, dict(numbers), [param.name for param in model.description.params], rows)
+    times = numeric_times(model, dict(numbers), names, rows, switches)
+    others = np.array([[known.get(name, 1.7)] for name in elements]).reshape(len(elements), 1)
+    jumps = len(model.description.jumps)
+    fixed = zip(times[0], numeric_times(model, dict(numbers), names, others, switches)[0], strict=True)
+    # A switch that params move is not stopped at: they may be trained.
+    return (tuple(own if j < jumps or own == other else (None, None) for j, (own, other) in enumerate(fixed)),)
 
 
 def timed_by(model: type[Model]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def test_shapes_are_known_before_any_number(article):
 
 def test_rows_start_where_they_are_told():
     layer = LotkaVolterra(steps=20, h=1.0, method="rk4", dtype="float64")
-    layer.schedule = layer.schedule.refined(50)
+    layer.timing = layer.timing.refined(50)
     y = np.asarray(layer(np.array([[40.0, 9], [30, 4], [40, 9]])))
     assert y.shape == (3, 20, 2)
     np.testing.assert_array_equal(y[0], y[2])
@@ -168,7 +168,7 @@ def test_gradient_is_exact_for_what_was_computed(fine):
 )
 def test_gradient_of_single_and_nested_loops(options):
     layer = LotkaVolterra(**options, method="heun", dtype="float64")
-    weigh = tf.random.stateless_normal((1, len(layer.schedule.times), 2), (1, 2), dtype=tf.float64)
+    weigh = tf.random.stateless_normal((1, len(layer.timing.times), 2), (1, 2), dtype=tf.float64)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(NONE) * weigh)
     gradient = [float(g) for g in tape.gradient(loss, layer.weights)]
@@ -270,7 +270,7 @@ def test_half_precision_around_the_layer_leaves_it_at_float32(keras_settings):
 
 def test_defaults_come_from_the_model():
     layer = Competition()
-    assert (layer.method, len(layer.schedule.times), layer.schedule.times[-1]) == ("euler", 1000, 100.0)
+    assert (layer.method, len(layer.timing.times), layer.timing.times[-1]) == ("euler", 1000, 100.0)
     assert Decay(times=[1.0]).method == "dopri5"
     np.testing.assert_allclose(np.asarray(Decay(times=[1.0])(NONE)).ravel(), [np.exp(-1)], rtol=1e-6)
 
@@ -278,7 +278,7 @@ def test_defaults_come_from_the_model():
 def test_replaced_consts():
     layer = LotkaVolterra(times=[5.0], h=0.1, consts={"c": 0.6}, dtype="float64")
     run = simulate.solve(
-        LotkaVolterra, layer.schedule, method=layer.method, params=[0.5, 0.02], consts={"c": 0.6}, columns=("x", "y")
+        LotkaVolterra, layer.timing, method=layer.method, params=[0.5, 0.02], consts={"c": 0.6}, columns=("x", "y")
     )
     np.testing.assert_allclose(layer(NONE), run, rtol=1e-13)
 
