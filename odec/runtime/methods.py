@@ -71,6 +71,11 @@ class Tableau:
             f"{self.name}: the dense output does not start with the slope"
         )
 
+    @property
+    def matrix(self) -> np.ndarray:
+        """`a` as a square array, zero on and above the diagonal."""
+        return _square(((), *self.a))
+
 
 @dataclass(frozen=True)
 class Rosenbrock:
