@@ -126,6 +126,10 @@ _ROWS = (
          "odec solve model.ode --to 1 --step 0", "odec solve model.ode --to 1 --step 0.1"),
     Code("E0607", "jumps follow each other without end", "A `when` happens ever faster, as a ball that bounces lower and lower: infinitely often in a finite time.",
          "odec solve ball.ode --to 60", "odec solve ball.ode --to 11"),
+    Code("E0608", "the step became too small", "However short the step, its error stays too large: the solution has a singularity, or a slope that jumps without end.",
+         "state x = 1\nx' = -1/x\nsolve to 10", "state x = 1\nx' = -1/x\nsolve to 0.4"),
+    Code("E0609", "too many steps", "An explicit method on a stiff model, or a very long run of something fast. The message says how far it came.",
+         "odec solve model.ode --to 1e9 --method tsit5", "odec solve model.ode --to 1e9 --method rodas5p"),
     Code("E0701", "the output cannot be written", "The folder does not exist, or writing there is not allowed. Nothing was written.",
          "odec compile model.ode -o /model.py", "odec compile model.ode -o model.py"),
     Code("E0702", "not supported by this version", "The statement is part of the language, but this version of odec cannot run it yet.",
@@ -150,6 +154,8 @@ _ROWS = (
          "param k = 1 in [1e-5, 1e5]\nx' = -k*x", "param k = 1 in [1e-5, 1e5] log\nx' = -k*x"),
     Code("W0505", "the data begin after the run", "A run begins at 0 where the model does not say otherwise, never at the first datum.",
          "state x = 100\nx' = -0.1*x", "state x = 100\nx' = -0.1*x\nsolve from 1900"),
+    Code("W0506", "one column outweighs the others", "In a sum of squares a column of large values leaves nothing to one of small values.",
+         "odec fit model.ode data.csv", "odec fit model.ode data.csv --weights scale"),
     Code("W0601", "the step is too large", "The fixed step is not small against the fastest change; the method can be unstable.",
          "odec solve model.ode --to 10 --step 1", "odec solve model.ode --to 10 --step 0.01"),
     Code("W0602", "the search did not converge", "It stopped before it reached an optimum; the estimates are the best that it saw.",
@@ -160,6 +166,8 @@ _ROWS = (
          "odec fit model.ode data.csv --starts 20", "odec fit model.ode data.csv --starts 20"),
     Code("W0605", "an input's table does not cover the run", "Outside its table an input keeps its first or its last value.",
          "t,u\n0,1\n5,2", "t,u\n0,1\n5,2\n10,2"),
+    Code("W0606", "the tolerance does not hold over the run", "Each step is as accurate as asked, the whole run is not: small errors grow along the way.",
+         "odec solve lorenz.ode --to 40", "odec solve lorenz.ode --to 40 --rtol 1e-12"),
 )  # fmt: skip
 
 CODES: dict[str, Code] = {row.code: row for row in _ROWS}

@@ -44,7 +44,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     # The syntax tree says where in the user's file an estimate replaces a first guess.
     "fit": (
         {"arithmetic", "runtime", "loading", "solution", "plot", "syntax", "tables", "inputs"},
-        {"numpy", "pandas", "keras"},
+        {"numpy", "pandas", "keras", "scipy"},
     ),
     "convert": ({"syntax"}, set()),
     "cli": (

@@ -57,14 +57,16 @@ def test_a_step_that_does_not_divide_ends_at_the_asked_time():
 
 def test_without_a_step_one_is_found():
     solution = solve(LotkaVolterra, to=20)
-    # Case K01 at t = 20, 8 digits.
-    np.testing.assert_allclose(solution.values[-1, :2], (70.182202, 45.865325), rtol=2e-8)
-    assert solution.error < 1e-7 and solution.warnings == ()
+    # Case K01 at t = 20, 8 digits; rtol 1e-6 is that of each step.
+    np.testing.assert_allclose(solution.values[-1, :2], (70.182202, 45.865325), rtol=1e-6)
+    assert solution.error < 1e-5 and solution.warnings == ()
+    finer = solve(LotkaVolterra, to=20, rtol=1e-10)
+    np.testing.assert_allclose(finer.values[-1, :2], (70.182202, 45.865325), rtol=2e-8)
     assert len(solution.times) == 201
 
 
 def test_times_in_the_asked_order():
-    solution = solve(Forced, start=2, times=[2, 2, 2.5, 7, 7.1, 50, 7])
+    solution = solve(Forced, start=2, times=[2, 2, 2.5, 7, 7.1, 50, 7], rtol=1e-9)
     np.testing.assert_allclose(
         solution.values[:, 0], [5, 5, 4.3140158, 1.2477899, 1.2178577, 1.5555584, 1.2477899], rtol=5e-8
     )
@@ -74,7 +76,8 @@ def test_time_runs_backwards():
     ahead = solve(LotkaVolterra, to=20)
     back = solve(LotkaVolterra, start=20, to=0, init=dict(zip("xy", ahead.values[-1, :2], strict=True)))
     assert back.times[0] == 20 and back.times[-1] == 0
-    np.testing.assert_allclose(back.values[-1, :2], (40, 9), rtol=1e-6)
+    # There and back, with 200 steps of rtol 1e-6 each.
+    np.testing.assert_allclose(back.values[-1, :2], (40, 9), rtol=1e-5)
 
 
 def test_float32_time_is_exact_after_many_steps():
@@ -93,7 +96,7 @@ def test_unstable_step_is_warned_about_with_one_that_works():
     solution = solve(Clearance, to=1, step=0.1, method="euler")
     (warning,) = solution.warnings
     assert warning.code == "W0601" and "step 0.1" in warning.message
-    advised = float(warning.help.removeprefix("try step "))
+    advised = float(warning.help.removeprefix("try step < ").split(",")[0])
     assert solve(Clearance, to=1, step=advised, every=0.1, method="euler").warnings == ()
 
 
@@ -104,7 +107,7 @@ def test_overflow_names_state_time_and_step():
     ) as error:
         solve(Epidemic, start=3, to=13, step=1, method="rk4")
     assert _code(error) == "E0601"
-    advised = float(error.value.diagnostics[0].help.split()[2].rstrip(","))
+    advised = float(error.value.diagnostics[0].help.split("step < ")[1].split(",")[0])
     assert np.isfinite(solve(Epidemic, start=3, to=13, step=advised, every=1, method="rk4").values).all()
 
 

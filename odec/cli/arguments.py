@@ -61,6 +61,20 @@ class Assignments(click.ParamType):
         return name, number
 
 
+class Tolerance(click.ParamType):
+    """One number for all states, or one for each by name: `1e-9`, or `x=1e-9,y=1e-6`."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | dict[str, float]:
+        """The number or the numbers by name, or a usage error."""
+        if not isinstance(value, str):
+            return value
+        if "=" not in value:
+            return NUMBER.convert(value, param, ctx)
+        return values_by_name([ASSIGNMENTS.convert(value, param, ctx)], "--atol")
+
+
 class Numbers(click.ParamType):
     """Numbers with commas or blanks between them: `0,5,10`."""
 
@@ -93,6 +107,7 @@ class NamedFile(click.ParamType):
 
 NUMBER = Number()
 ASSIGNMENTS = Assignments()
+TOLERANCE = Tolerance()
 NUMBERS = Numbers()
 NAMED_FILE = NamedFile()
 

@@ -12,6 +12,7 @@ from odec.cli.arguments import (
     NAMED_FILE,
     NUMBER,
     NUMBERS,
+    TOLERANCE,
     Assigned,
     files_by_name,
     refuse_to_overwrite,
@@ -19,7 +20,7 @@ from odec.cli.arguments import (
 )
 from odec.cli.layers import layer_class
 from odec.cli.printing import print_csv, print_json, warn
-from odec.methods import METHODS
+from odec.methods import AUTO, AUTO_LINE, METHODS
 
 if TYPE_CHECKING:
     from odec.runtime.description import Description
@@ -32,17 +33,19 @@ class SolveCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list."""
         with formatter.section("Methods"):
-            formatter.write_dl(list(METHODS.items()))
+            formatter.write_dl([*METHODS.items(), (AUTO, f"{AUTO_LINE}: the default")])
 
 
 @click.command("solve", cls=SolveCommand)
 @click.argument("model", type=FILE)
 @click.option("--to", type=NUMBER, help="The end time.")
 @click.option("--from", "--start", "start", type=NUMBER, help="The start time.")
-@click.option("--step", type=NUMBER, help="The step h of a fixed-step method.")
+@click.option("--step", type=NUMBER, help="A fixed step h. Without one the steps are chosen by their error.")
+@click.option("--rtol", type=NUMBER, help="The error of a step relative to each state. Default: 1e-6.")
+@click.option("--atol", type=TOLERANCE, help="… and beside it: a number, or x=1e-9,y=1e-6. Default: by their sizes.")
 @click.option("--every", type=NUMBER, help="The spacing of the rows. Default: the step.")
 @click.option("--times", type=NUMBERS, help="Rows at these times, in this order, instead: 0,5,10.")
-@click.option("--method", help="The numerical method; the list stands below.")
+@click.option("--method", help="The numerical method, of the list below. Default: auto.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="Params and consts: r1=0.2,K=10. Repeatable.")
 @click.option("--init", "inits", type=ASSIGNMENTS, multiple=True, help="Start values of states: x1=50. Repeatable.")
 @click.option("--input", "tables", type=NAMED_FILE, multiple=True, help="The table of an input: u=u.csv. Repeatable.")
@@ -78,11 +81,13 @@ def command(
         estimates = read_estimates(fitted)
         params = {**estimates.params, **params}
         run["method"] = run["method"] or estimates.method
-        run["step"] = run["step"] or estimates.step
+        if run["rtol"] is None and run["atol"] is None and run["method"] != AUTO:
+            run["step"] = run["step"] or estimates.step
     given = {name: value for name, value in {**run, "inputs": inputs or None}.items() if value is not None}
     solution = solve(layer, params=params or None, init=init or None, **given)
     warn(solution.warnings)
     _write(solution, layer.description, output, plot, as_json)
+    click.echo(solution.summary, err=True)
 
 
 def _write(solution: Solution, description: Description, output: str | None, plot: str | None, as_json: bool) -> None:
@@ -105,7 +110,11 @@ def _write(solution: Solution, description: Description, output: str | None, plo
 def _as_dict(solution: Solution) -> dict[str, Any]:
     return {
         "method": solution.method,
+        "why": solution.why,
         "step": solution.step,
+        "rtol": solution.rtol,
+        "steps": solution.steps,
+        "refused": solution.refused,
         "error": solution.error,
         "t": solution.times,
         "columns": {name: solution[name] for name in solution.names},

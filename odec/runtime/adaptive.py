@@ -46,7 +46,10 @@ class Adaptive:
         object.__setattr__(self, "start", float(self.start))
         check_times(self.start, times)
         for name, value in (("rtol", self.rtol), ("atol", self.atol)):
-            if value is not None and not np.all((np.asarray(value) >= 0) | (np.isnan(value) & (name == "atol"))):
+            known = value is not None
+            if known and not np.all(
+                ((np.asarray(value) >= 0) & np.isfinite(value)) | (np.isnan(value) & (name == "atol"))
+            ):
                 raise OdecError.of("E0606", f"{name} is {value}", "a tolerance is a positive number")
         if self.rtol < FINEST * np.finfo(np.float64).eps:
             message = f"rtol {self.rtol:g} is finer than the numbers themselves"

@@ -15,7 +15,7 @@ import numpy as np
 
 from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
-from odec.runtime.adaptive import Adaptive
+from odec.runtime.adaptive import Adaptive, Stops
 from odec.runtime.contract import Model
 from odec.runtime.march import Options
 from odec.runtime.program import Program as Program
@@ -226,7 +226,7 @@ class _Request:
             program.model, timing, self._jump_times(switches=True), None if inputs is None else inputs.knots, before
         )
         size = program.size * (1 + len(program.wrt or ())) * self.rows.shape[-1]
-        options = Options(_chunk(program.method, size), None, timing.to_end_only, timing.exact, watches)
+        options = Options(_chunk(program.method, size), None, _to_end_only(timing, stops), timing.exact, watches)
         parts = (stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked, timing.times)
         ends = (timing.tolerance(program.size, program.dtype), np.int32(timing.limit))
         signals = () if inputs is None else signals_of(program, inputs, stops, timing.times, before)
@@ -273,6 +273,11 @@ def _compiled(program: Program, single: bool) -> Callable[..., Any]:
 
     shapes = ([None], [None], [None], [program.height, None], [len(program.given), None])
     return loops.compiled(run, shapes, ("float64", "float64", "int32", program.dtype, program.dtype))
+
+
+def _to_end_only(timing: Adaptive, stops: Stops) -> bool:
+    """Whether nothing but the end, behind all jumps, is asked for."""
+    return timing.to_end_only and bool(np.all(stops.asked == len(stops.starts)))
 
 
 def _chunk(method: str, size: int) -> int:

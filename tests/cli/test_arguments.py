@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from odec.cli.arguments import ASSIGNMENTS, NUMBERS, values_by_name
+from odec.diagnostics import Diagnostic
 from odec.solution import Solution
 
 
@@ -74,6 +75,9 @@ def test_a_wrong_command_exits_with_2_and_says_why(odec: Any, arguments: tuple[s
     assert result.out == ""
 
 
+WARNING = Diagnostic("W0601", "the step is too large", severity="warning")
+
+
 def test_what_is_said_reaches_the_solver_and_what_is_not_said_does_not(
     odec: Any, monkeypatch: Any, examples: Path
 ) -> None:
@@ -82,7 +86,7 @@ def test_what_is_said_reaches_the_solver_and_what_is_not_said_does_not(
     def solve(model: str, **options: Any) -> Any:
         calls.append(options)
         times, values = np.array([0.0]), np.array([[np.nan]])
-        return Solution(times, ("x",), values, method="rk4", step=0.1, steps=1, _error=1.0)
+        return Solution(times, ("x",), values, method="rk4", step=0.1, steps=1, notes=(WARNING,))
 
     monkeypatch.setattr("odec.solution.solve", solve)
     result = odec(

@@ -179,6 +179,10 @@ class Clearance(Small):
     def rhs(t, x, p, c):
         return -p[0] * x[0], sqrt(x[0]) - x[1]
 
+    @staticmethod
+    def rhs_x(t, x, p, c):
+        return {("c", "c"): -p[0], ("s", "c"): 0.5 / sqrt(x[0]), ("s", "s"): -1}
+
 
 @register
 class Epidemic(Small):
@@ -194,6 +198,11 @@ class Epidemic(Small):
     def rhs(t, x, p, c):
         new = p[0] * x[0] * x[1]
         return -new, new - p[1] * x[1], p[1] * x[1]
+
+    @staticmethod
+    def rhs_x(t, x, p, c):
+        by_s, by_i = p[0] * x[1], p[0] * x[0]
+        return {("S", "S"): -by_s, ("S", "I"): -by_i, ("I", "S"): by_s, ("I", "I"): by_i - p[1], ("R", "I"): p[1]}
 
 
 @register
