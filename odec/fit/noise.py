@@ -54,9 +54,9 @@ class NoiseProgram:
     program: Program
     noises: tuple[NoiseAt, ...]
 
-    def __call__(self, rows: np.ndarray, states: np.ndarray) -> tuple[Arguments, ...]:
+    def __call__(self, rows: np.ndarray, states: np.ndarray, once: bool = False) -> tuple[Arguments, ...]:
         """For each noise its arguments, from params and replaced consts `rows` (S, M, R) and states (S, M, D) at the
-        measurements."""
+        measurements. `once` does not compile."""
         flat: list[np.ndarray] = []
         count = len(rows)
         for noise in self._with_arguments:
@@ -64,7 +64,8 @@ class NoiseProgram:
             flat += [np.tile(noise.times, count), *own, np.tile(noise.data, (1, count))]
             if noise.inputs is not None:
                 flat.append(np.tile(noise.inputs, (1, count)))
-        found = iter(self._compiled(*map(np.ascontiguousarray, flat)) if flat else ())
+        run = self._uncompiled if once else self._compiled
+        found = iter(run(*map(np.ascontiguousarray, flat)) if flat else ())
         params = len(self.program.model.description.param_elements)
         result = []
         for noise in self.noises:
@@ -91,6 +92,9 @@ class NoiseProgram:
             own = heights if noise.inputs is None else [*heights, len(noise.inputs)]
             shapes += [[None], *([height, None] for height in own)]
         return loops.compiled(self._all, shapes, ("float64",) * len(shapes))
+
+    def _uncompiled(self, *flat: np.ndarray) -> tuple[Tensor, ...]:
+        return self._all(*(ops.convert_to_tensor(part, dtype="float64") for part in flat))
 
     def _all(self, *flat: Tensor) -> tuple[Tensor, ...]:
         """Values, derivatives by states and derivatives by rows of each noise, one behind the other."""
@@ -126,35 +130,37 @@ class NoiseProgram:
         return [ops.broadcast_to(ops.cast(argument, "float64"), ops.shape(time)) for argument in found]
 
 
-def dependence(program: NoiseProgram, rows: np.ndarray, draws: int = 6) -> tuple[tuple[tuple[bool, ...], ...], bool]:
-    """Which arguments of each noise vary with what is searched, and whether any depends on a state.
+def dependence(
+    program: NoiseProgram, rows: np.ndarray, draws: int = 6
+) -> tuple[list[tuple[bool, ...]], list[np.ndarray], bool]:
+    """For each noise which of its arguments vary with what is searched, and their values (A, n) at the first of `rows`
+    (S, M, R); and whether any depends on a state.
 
-    Found by trying: params from `rows` (S, M, R), and states of both signs and all sizes.
+    Found by trying: the params of `rows`, and states of both signs and all sizes.
     """
     generator = np.random.default_rng(0)
-    states = len(program.program.model.description.state_elements)
-    shape = (len(rows), rows.shape[1], states)
-    still = np.ones(shape)
-    seen = [program(rows, still)]
-    moved = [
-        program(rows, generator.choice([-1.0, 1.0], shape) * 10.0 ** generator.uniform(-3, 6, shape))
-        for _ in range(draws)
-    ]
+    shape = (*rows.shape[:2], len(program.program.model.description.state_elements))
+    states = [np.ones(shape)]
+    states += [generator.choice([-1.0, 1.0], shape) * 10.0 ** generator.uniform(-3, 6, shape) for _ in range(draws)]
+    first, *others = (program(rows, drawn, once=True) for drawn in states)
+    varying, known, any_state = [], [], False
+    for number, arguments in enumerate(first):
+        by_state = [
+            any(not _same(other[number].values[place], value) for other in others)
+            for place, value in enumerate(arguments.values)
+        ]
+        by_param = [
+            bool(np.any(arguments.by_param[place])) or not _same(value, np.broadcast_to(value[:1], value.shape))
+            for place, value in enumerate(arguments.values)
+        ]
+        any_state |= any(by_state)
+        varying.append(tuple(x or y for x, y in zip(by_state, by_param, strict=True)))
+        known.append(arguments.values[:, 0])
+    return varying, known, any_state
 
-    def same(one: np.ndarray, other: np.ndarray) -> bool:
-        return bool(np.array_equal(one, other, equal_nan=True))
 
-    varying, by_state = [], False
-    for k, arguments in enumerate(seen[0]):
-        flags = []
-        for place in range(len(arguments.values)):
-            value = arguments.values[place]
-            state = any(not same(value, other[k].values[place]) for other in moved)
-            param = any(not same(value[:1], row[None]) for row in value) or bool(np.any(arguments.by_param[place]))
-            by_state |= state
-            flags.append(state or param)
-        varying.append(tuple(flags))
-    return tuple(varying), by_state
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.array_equal(one, other, equal_nan=True))
 
 
 def width(kind: str) -> int:

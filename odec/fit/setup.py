@@ -58,7 +58,10 @@ def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
     conditions = asked.conditions if asked.conditions is not None else conditions_beside(data)
     overrides = read_conditions(description, table, conditions)
     design = design_of(layer, table.experiments, overrides, asked.fix, asked.consts, asked.initial)
-    scale = Scale.of(design.coordinates, by_coordinate(description, table.experiments, asked.start or {}))
+    starts = by_coordinate(description, table.experiments, asked.start or {})
+    # The name of a `per experiment` param means those of its values that are searched.
+    starts = {name: x for name, x in starts.items() if name in design.names or name in (asked.start or {})}
+    scale = Scale.of(design.coordinates, starts)
     if not scale.names:
         raise OdecError.of("E0606", "the model has no parameter to fit", help="declare one: `param k = 0.1`")
     defaults = description.defaults
@@ -155,13 +158,8 @@ def _likelihood(runs: Runs, scale: Scale) -> Likelihood:
         simulate.program(runs.model, method=runs.solver, replaced=tuple(runs.design.consts)), tuple(noises)
     )
     drawn = scale.to_values(scale.draw(DRAWS, seed=0))
-    rows = noise_rows(runs.design, cells, drawn)
-    varying, by_state = dependence(program, rows)
-    states = np.ones((1, len(cells), len(description.state_elements)))
-    found = [
-        NoiseOf(at, flags, arguments.values[:, 0])
-        for at, flags, arguments in zip(noises, varying, program(rows[:1], states), strict=True)
-    ]
+    varying, first, by_state = dependence(program, noise_rows(runs.design, cells, drawn))
+    found = [NoiseOf(*parts) for parts in zip(noises, varying, first, strict=True)]
     for noise in found:
         _check_known(runs, noise)
     return Likelihood(cells, runs.design, program, tuple(found), by_state)
