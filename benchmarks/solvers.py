@@ -32,7 +32,7 @@ import numpy as np
 from harness.clock import duration
 from harness.process import environment
 from harness.table import RESULTS, publish, surroundings, table, times, verdict
-from peers.solvers.problems import PROBLEMS, Problem
+from peers.solvers.problems import COST_ONLY, PROBLEMS, Problem
 
 HERE = Path(__file__).resolve().parent
 PEERS = ("odec", "diffrax", "scipy", "cvode", "torchdiffeq")
@@ -49,6 +49,9 @@ REFERENCE = 1e-13
 CHECK = {False: 1e-12, True: 1e-10}
 # Seconds for a peer to import its libraries.
 STARTING = 120.0
+# Of the runs whose steps are priced, and the batches.
+COST_RTOL, COST_BATCHES = 1e-6, (1, 64, 1_024)
+COSTED = ("rober", "hires", "pollu", "brusselator")
 STIFF_BARS = ("rober", "hires", "pollu")
 
 
@@ -144,6 +147,9 @@ class Truth:
 def main() -> None:
     """Measure, print the tables, write them."""
     arguments = parsed()
+    if arguments.cost:
+        publish_cost(arguments.python)
+        return
     workers = started(arguments)
     problems = [PROBLEMS[name] for name in arguments.problems]
     cells: list[Cell] = []
@@ -175,15 +181,60 @@ def main() -> None:
     publish("\n\n".join(text), "solvers")
 
 
+def publish_cost(python: str) -> None:
+    """Print and write what one stiff step costs odec and CVODE."""
+    workers = {peer: Worker(peer, sys.executable if peer == "odec" else python) for peer in ("odec", "cvode")}
+    parts = []
+    for name in COSTED:
+        problem = PROBLEMS[name]
+        size = sizes(problem, workers)
+        columns: dict[str, dict[str, float]] = {}
+        for peer, batch in (("cvode", 1), *(("odec", batch) for batch in COST_BATCHES)):
+            atol = (COST_RTOL * FLOOR * size).tolist()
+            answer = workers[peer].ask(600.0, problem=name, batch=batch, rtol=COST_RTOL, atol=atol)
+            columns[f"{peer}, {batch:,} row{'s' if batch > 1 else ''}"] = answer.get("cost", {})
+            print(name, peer, batch, answer, file=sys.stderr, flush=True)
+        labels = list(dict.fromkeys(label for column in columns.values() for label in column))
+        rows = [[label, *(_cost(label, column) for column in columns.values())] for label in labels]
+        parts += [f"## {name}: {len(problem.initial)} states", table(["", *columns], rows)]
+    for worker in workers.values():
+        worker.stop()
+    note = (
+        f"Runs at rtol {COST_RTOL:g}. CVODE's parts are those of its own counters, which cost a little themselves. "
+        "odec's seconds are those of all rows together; a step is an attempt of all of them. Its parts were measured "
+        "in loops that do nothing else, the factorisation and the solves as differences: inside a step the compiler joins "
+        "them, so the rest may come out below 0. A Rosenbrock step of order 5 needs eight slopes and solves and one "
+        "Jacobian and factorisation; a step of BDF one or two slopes and solves, and a Jacobian now and then."
+    )
+    text = ["# What one stiff step costs", surroundings(["odec", "keras", "tensorflow"]), note, *parts]
+    publish("\n\n".join(text), "solvers_cost")
+
+
+def _cost(label: str, column: dict[str, float]) -> str:
+    if label not in column:
+        return ""
+    if label == "steps" or label in ("slopes a step", "Jacobians a step"):
+        return f"{column[label]:,.3g}" if column[label] < 100 else f"{column[label]:,.0f}"
+    # Below 0 where a part is hidden by others.
+    return duration(column[label]) if column[label] > 0 else f"-{duration(-column[label])}"
+
+
 def parsed() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     python = os.environ.get("ODEC_PEERS", str(HERE / ".venv" / "bin" / "python"))
     parser.add_argument("--python", default=python, help="the peers' Python (default: $ODEC_PEERS or benchmarks/.venv)")
-    parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=PROBLEMS, metavar="NAME")
+    parser.add_argument(
+        "--problems",
+        nargs="+",
+        default=[name for name in PROBLEMS if name not in COST_ONLY],
+        choices=PROBLEMS,
+        metavar="NAME",
+    )
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, metavar="NAME")
     parser.add_argument("--batches", nargs="+", type=int, default=list(BATCHES), metavar="ROWS")
     parser.add_argument("--tolerances", nargs="+", type=float, metavar="RTOL", help="for every problem")
+    parser.add_argument("--cost", action="store_true", help="what one stiff step costs, instead: solvers_cost.md")
     parser.add_argument("--budget", type=float, default=0.3, help="seconds of warm calls a cell")
     parser.add_argument("--longest", type=float, default=5.0, help="leave out cells whose call takes longer")
     return parser.parse_args()
@@ -203,26 +254,35 @@ def started(arguments: argparse.Namespace) -> dict[str, Worker]:
 
 def truth(problem: Problem, workers: dict[str, Worker]) -> Truth:
     """The first rows at 1e-13, and row 0 by another tool."""
+    # SciPy's is of order 8, where CVODE's error grows over so many steps.
     best, other = ("cvode", "BDF"), ("scipy", "Radau")
     if not problem.stiff:
-        # Of the order 8, where CVODE's error grows over so many steps.
         best, other = ("scipy", "DOP853"), ("cvode", "Adams")
+    size = sizes(problem, workers)
+    values = reference(problem, workers, best, SAMPLE, REFERENCE, size)
+    off = Truth(values, 0.0).errors(reference(problem, workers, other, 1, CHECK[problem.stiff], size))
+    return Truth(values, float(-np.log10(off[0])))
 
-    def solved(tool: tuple[str, str], batch: int, rtol: float, size: np.ndarray) -> np.ndarray:
-        peer, method = tool
-        atol = (rtol * FLOOR * size).tolist()
-        answer = workers[peer].ask(
-            600.0, problem=problem.name, method=method, batch=batch, rtol=rtol, atol=atol, budget=0.0
-        )
-        if "failure" in answer:
-            raise SystemExit(f"no reference for {problem.name}: {answer['failure']}")
-        return np.array(answer["values"])
 
-    rough = solved(best, 1, 1e-8, np.full(len(problem.initial), 1e-4))
-    size = Truth(rough, 0.0).size
-    rows = solved(best, SAMPLE, REFERENCE, size)
-    off = Truth(rows, 0.0).errors(solved(other, 1, CHECK[problem.stiff], size))
-    return Truth(rows, float(-np.log10(off[0])))
+def sizes(problem: Problem, workers: dict[str, Worker]) -> np.ndarray:
+    """Each state's largest value at the asked times, (states,)."""
+    unknown = np.full(len(problem.initial), 1e-4)
+    method = "BDF" if problem.stiff else "Adams"
+    return Truth(reference(problem, workers, ("cvode", method), 1, 1e-8, unknown), 0.0).size
+
+
+def reference(
+    problem: Problem, workers: dict[str, Worker], tool: tuple[str, str], batch: int, rtol: float, size: np.ndarray
+) -> np.ndarray:
+    """(rows, times, states) of one run. SystemExit where there is none."""
+    peer, method = tool
+    atol = (rtol * FLOOR * size).tolist()
+    answer = workers[peer].ask(
+        600.0, problem=problem.name, method=method, batch=batch, rtol=rtol, atol=atol, budget=0.0
+    )
+    if "failure" in answer:
+        raise SystemExit(f"no reference for {problem.name}: {answer['failure']}")
+    return np.array(answer["values"])
 
 
 def measured(

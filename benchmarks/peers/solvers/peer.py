@@ -13,10 +13,12 @@ from peers.solvers.problems import Problem
 
 @dataclass(frozen=True)
 class Run:
-    """What one call computed: values (rows, times, states), and the mean number of steps of a row where it is known."""
+    """What one call computed: values (rows, times, states); where they are known the mean number of accepted steps of a
+    row, and the most attempts of any row."""
 
     values: np.ndarray
     steps: float | None = None
+    attempts: float | None = None
 
 
 # rtol and the absolute tolerance of each state → the run.

@@ -7,6 +7,7 @@ states, so the states are measured in units of their own.
 from __future__ import annotations
 
 import os
+import time
 from functools import lru_cache
 
 import casadi
@@ -18,6 +19,7 @@ from peers.solvers.problems import Problem
 PACKAGES = ("casadi",)
 MOST_STEPS = 10_000_000
 THREADS = ", threads"
+COST_REPEATS = 200
 
 
 def methods(stiff: bool) -> tuple[str, ...]:
@@ -60,3 +62,27 @@ def integrator(problem: Problem, method: str, rtol: float, atol: np.ndarray) -> 
     adams = {"linear_multistep_method": "adams", "nonlinear_solver_iteration": "functional"}
     options = {"reltol": rtol, "abstol": rtol, "max_num_steps": MOST_STEPS, **(adams if method == "Adams" else {})}
     return casadi.integrator("F", "cvodes", {"t": t, "x": x, "p": p, "ode": slopes}, 0.0, problem.times, options)
+
+
+def cost(problem: Problem, batch: int, rtol: float, atol: np.ndarray) -> dict[str, float]:
+    """Seconds of one step of one row and of its parts, and how many times a step needs them, from CasADi's counters."""
+    solver, units = integrator(problem, "BDF", rtol, atol), atol / rtol
+    (y0,), (p,) = problem.rows(1)
+    best = np.inf
+    for _ in range(COST_REPEATS):
+        began = time.perf_counter()
+        solver(x0=y0 / units, p=p)
+        spent = time.perf_counter() - began
+        if spent < best:
+            best, stats = spent, solver.stats()
+    steps = stats["nsteps"]
+    slopes, jacobian = stats["t_wall_daeF"], stats["t_wall_jacF"]
+    return {
+        "steps": steps,
+        "step": best / steps,
+        "slopes a step": stats["n_call_daeF"] / steps,
+        "Jacobians a step": stats["n_call_jacF"] / steps,
+        "slope": slopes / stats["n_call_daeF"],
+        "Jacobian": jacobian / stats["n_call_jacF"],
+        "factorisation, solves and the rest, a step": (best - slopes - jacobian) / steps,
+    }

@@ -50,7 +50,8 @@ def main() -> None:
 
     for line in sys.stdin:
         try:
-            answer = measured(prepared, **json.loads(line))
+            request = json.loads(line)
+            answer = costs(peer, **request) if "budget" not in request else measured(prepared, **request)
         except Exception as error:
             answer = {"failure": f"{type(error).__name__}: {error}"[:500]}
         print(json.dumps(answer), file=answers, flush=True)
@@ -80,6 +81,11 @@ def measured(
         # JSON has no word for what is not a number.
         "values": np.where(np.isfinite(run.values), run.values, 1e300)[:SAMPLE].tolist(),
     }
+
+
+def costs(peer: Any, problem: str, batch: int, rtol: float, atol: list[float]) -> dict[str, Any]:
+    """What one stiff step costs."""
+    return {"cost": peer.cost(PROBLEMS[problem], batch, rtol, np.array(atol))}
 
 
 def own_output() -> TextIO:
