@@ -202,9 +202,9 @@ def publish_cost(python: str) -> None:
     note = (
         f"Runs at rtol {COST_RTOL:g}. CVODE's parts are those of its own counters, which cost a little themselves. "
         "odec's seconds are those of all rows together; a step is an attempt of all of them. Its parts were measured "
-        "in loops that do nothing else, the factorisation and the solves as differences: inside a step the compiler joins "
-        "them, so the rest may come out below 0. A Rosenbrock step of order 5 needs eight slopes and solves and one "
-        "Jacobian and factorisation; a step of BDF one or two slopes and solves, and a Jacobian now and then."
+        "in loops that do nothing else, the factorisation and the solves as differences: inside a step the compiler "
+        "joins them, so the rest may come out below 0. A Rosenbrock step of order 5 needs eight slopes and solves and "
+        "one Jacobian and factorisation; a step of BDF one or two slopes and solves, and a Jacobian now and then."
     )
     text = ["# What one stiff step costs", surroundings(["odec", "keras", "tensorflow"]), note, *parts]
     publish("\n\n".join(text), "solvers_cost")
