@@ -206,7 +206,7 @@ def solved(problem: Problem, rtol: float, method: str) -> Result:
         "within": float(errors.max()),
         "method": solution.method,
         "steps": solution.steps,
-        "rejected": solution.rejected,
+        "rejected": solution.refused,
         "seconds": min(spent[1:]),
         "estimate": solution.error,
     }
