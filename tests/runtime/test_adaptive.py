@@ -246,6 +246,15 @@ def test_a_row_that_fails_is_marked_and_the_others_are_as_before(method):
         assert np.all(np.isnan(found.values[row]))
 
 
+@pytest.mark.xfail(reason="a first step of length 0 never ends", run=False)
+def test_a_slope_that_overflows_ends_a_row():
+    layer, params = model(ROWS), rows_of_many_kinds()
+    params[3, 1] = 1e300
+    found = run(layer, Adaptive(0, ROW_TIMES), "tsit5", params)
+    assert found.status[3] in (march.TOO_SMALL, march.NOT_FINITE) and np.isfinite(found.last[3]).all()
+    assert np.all(np.delete(found.status, 3) == march.DONE)
+
+
 @pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
 def test_a_row_may_need_too_many_steps(method):
     layer, params = model(ROWS), rows_of_many_kinds()

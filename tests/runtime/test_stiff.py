@@ -55,7 +55,7 @@ def test_published_problems(load, shared, problem):
             assert found.steps + found.refused < 1.5 * STEPS[problem]
 
 
-STIFF, NOT_STIFF = ("rober", "vdpolm", "e5"), ("lotka_volterra", "lorenz", "arenstorf")
+STIFF, NOT_STIFF = ("rober", "vdpolm"), ("lorenz", "arenstorf")
 
 
 @pytest.mark.parametrize("problem", [*STIFF, *NOT_STIFF])
@@ -158,11 +158,9 @@ def test_sensitivities_of_a_stiff_run():
     one = np.ones_like(times)
     by_k = [-(x0 - c) * times * gone, (x0 - c) * (times * gone / k - (1 - gone) / k**2)]
     exact = [by_k, [one - gone, times - (1 - gone) / k], [gone, (1 - gone) / k]]
-    for exact_ones in (True, False):
-        timing = Adaptive(0, times, rtol=1e-8, exact=exact_ones)
-        values, found = simulate.sensitivities(layer, timing, method="rodas5p", params=[k, c, x0])
-        np.testing.assert_allclose(values[0, :, 0], c + (x0 - c) * gone, rtol=1e-6)
-        for j in range(3):
-            for i in range(2):
-                size = np.abs(exact[j][i]).max()
-                np.testing.assert_allclose(found[0, :, i, j], exact[j][i], atol=(1e-6 if exact_ones else 1e-4) * size)
+    values, found = simulate.sensitivities(layer, Adaptive(0, times, rtol=1e-8), method="rodas5p", params=[k, c, x0])
+    np.testing.assert_allclose(values[0, :, 0], c + (x0 - c) * gone, rtol=1e-6)
+    for j, by in enumerate(exact):
+        for i, column in enumerate(by):
+            # The tolerance of the states says nothing of these, so ten times more than for them.
+            np.testing.assert_allclose(found[0, :, i, j], column, atol=1e-5 * np.abs(column).max())
