@@ -16,7 +16,7 @@ from scipy.special import digamma, gammaln, polygamma
 Numbers = Sequence[np.ndarray]
 Rows = list[list[np.ndarray]]
 # So many values of a count stand for all of them in an expectation.
-NODES = 400
+NODES = 128
 # |residual|/scale below which the kink of Laplace's density is rounded off in the search's quadratic model.
 KINK = 1e-6
 
@@ -116,9 +116,10 @@ def _negbinomial(m: np.ndarray, y: np.ndarray, r: np.ndarray) -> Parts:
     value = _count_value(m, y, r)
     y = np.maximum(y, np.finfo(float).tiny)
     none = np.zeros_like(y)
-    size = digamma(r) - digamma(m + r) - np.log(r / (r + y)) - 1 + (m + r) / (r + y)
-    expected = _expected(lambda count: polygamma(1, r) - polygamma(1, count + r), y, r) - y / (r * (r + y))
-    return inside, value, [r * (y - m) / (y * (r + y)), size], [[r / (y * (r + y)), none], [none, expected]]
+    slope = lambda count: digamma(r) - digamma(count + r) - np.log(r / (r + y)) - 1 + (count + r) / (r + y)  # noqa: E731
+    # The square of the score, as the expected second derivative would cancel to nothing where r is large.
+    expected = _expected(lambda count: slope(count) ** 2, y, r)
+    return inside, value, [r * (y - m) / (y * (r + y)), slope(m)], [[r / (y * (r + y)), none], [none, expected]]
 
 
 def _count_value(m: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -128,14 +129,19 @@ def _count_value(m: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 def _expected(function: Callable[[np.ndarray], np.ndarray], y: np.ndarray, r: np.ndarray) -> np.ndarray:
     """The expectation of a function of a count of mean `y` and size `r`: the sum over its values, or, where they are
-    too many, over some of them."""
-    reach = np.where(np.isfinite(y + r), y + 12 * np.sqrt(y + y * y / r) + 20, 1.0)
-    stride = np.maximum(reach / NODES, 1.0)
-    total, weight = np.zeros_like(y), np.zeros_like(y)
-    for k in range(NODES):
-        count = np.floor(k * stride)
-        chance = np.exp(-_count_value(count, y, r))
-        total, weight = total + chance * function(count), weight + chance
+    too many, over some within twelve standard deviations, which lie close where the count is small."""
+    reach = np.where(np.isfinite(y + r), 12 * np.sqrt(y + y * y / r) + 20, 1.0)
+    low = np.floor(np.maximum(y - reach, 0.0))
+    high = np.maximum(y + reach, low + NODES)
+    power = np.where((low > 0) | (high == low + NODES), 1, 3)
+    total, weight, count = np.zeros_like(y), np.zeros_like(y), low
+    for k in range(1, NODES + 1):
+        following = np.maximum(np.floor(low + (high - low) * (k / NODES) ** power), count)
+        # The one in the middle stands for all values up to the next.
+        middle = count + np.floor((following - count) / 2)
+        chance = np.exp(-_count_value(middle, y, r)) * (following - count)
+        total, weight = total + chance * function(middle), weight + chance
+        count = following
     return total / weight
 
 
