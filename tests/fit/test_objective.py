@@ -127,7 +127,7 @@ def test_priors_are_densities_of_the_value(prior: Prior, distribution: Any) -> N
     h = np.array([[0.0, 1e-6]])
     value, residuals, jacobian = prior_terms(params, theta)
     assert value[0] == pytest.approx(-distribution.logpdf(0.3), rel=1e-12)
-    ahead, behind = (prior_terms(params, theta + np.array([[0, move]]))[0][0] for move in (h, -h))
+    ahead, behind = (prior_terms(params, theta + move)[0][0] for move in (h, -h))
     gradient = 2 * jacobian[0].T @ residuals[0]
     assert gradient.tolist() == pytest.approx([0.0, (ahead - behind) / 2e-6], rel=1e-6, abs=1e-9)
 
