@@ -222,7 +222,7 @@ class Watch:
             new = ops.concatenate([ops.cast(found.ready, z.dtype), stalled])
             return ops.ones_like(begin), after, new, count, moved
 
-        behind, z, flags, count, moved = loops.either(ops.any(found.hit), fire, go_on)
+        behind, z, flags, count, moved = loops.chosen(ops.any(found.hit), fire, go_on)
         stuck = ops.logical_and(found.stuck, ops.logical_not(found.hit))
         return *self._stopped(stuck, Place(moment, begin), behind, z, flags), count, moved
 

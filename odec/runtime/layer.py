@@ -132,7 +132,7 @@ class Layer(keras.layers.Layer):
         }
         by_state = by_states(description, self._asked["atol"])
         self.timing = layer_timing(description, steps, h, times, start, rtol, by_state, int(max_steps))
-        self.method = layer_method(method or description.defaults.method, isinstance(self.timing, Adaptive))
+        self.method = layer_method(method, description.defaults.method, isinstance(self.timing, Adaptive))
         check_fixed(self._model, self._asked["frozen"])
         self._check_known("state or output", outputs or (), self._column_names())
         self.columns = description.expanded(outputs) if outputs is not None else self._state_names()

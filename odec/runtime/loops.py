@@ -28,6 +28,8 @@ if keras.backend.backend() not in BACKENDS:
     )
 
 import tensorflow as tf  # noqa: E402
+from tensorflow.python.ops.control_flow_ops import XLAControlFlowContext  # noqa: E402
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext  # noqa: E402
 
 Tensor = Any
 
@@ -110,12 +112,13 @@ _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
 def compiles() -> bool:
-    """Whether a layer compiles its loop by itself: always, but inside `plain_graph`.
+    """Whether a layer compiles its loop by itself: always, but inside `plain_graph` and in a graph that is compiled.
 
     Run one by one, 1,000 steps would take seconds; in a graph that is not compiled, as Keras makes on a machine without
-    a GPU (`jit_compile="auto"`), 14 ms instead of 0.2. Inside a compiled graph it makes no difference.
+    a GPU (`jit_compile="auto"`), 14 ms instead of 0.2. A compiled graph inside another makes XLA take the weights for
+    constants where it is differentiated, and compile again after each step of an optimizer.
     """
-    return not _plain.get()
+    return not (_plain.get() or _in_compiled_graph())
 
 
 @contextmanager
@@ -166,6 +169,17 @@ def bounded(
 def either(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """One of two branches, of which only that one is computed."""
     return tf.cond(condition, then, otherwise)
+
+
+_taping: ContextVar[bool] = ContextVar("taping", default=False)
+
+
+def chosen(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """One of two nests of tensors, of which only that one is computed; but where derivatives are taken (`pulled_back`)
+    both are: XLA does not compile the gradient of a branch when the length of a batch is not known beforehand."""
+    if not _taping.get():
+        return tf.cond(condition, then, otherwise)
+    return tf.nest.map_structure(lambda a, b: tf.where(condition, a, b), then(), otherwise())
 
 
 def trajectory(
@@ -221,6 +235,7 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
     A persistent tape builds second derivatives whether they are asked for or not, and those of nested loops do not
     compile. NaN, because zero would be a lie.
     """
+    compiled_here = _in_compiled_graph()
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(*inputs: Tensor) -> tuple[Any, Callable[..., list[Tensor]]]:
@@ -229,9 +244,45 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
             nothing, nan = tf.zeros((), inputs[0].dtype), tf.constant(float("nan"), inputs[0].dtype)
             return [tf.fill(tf.shape(value), tf.where(asked, nan, nothing)) for value in inputs]
 
-        return function(*inputs), derivative
+        with _as_compiled(compiled_here):
+            return function(*inputs), derivative
 
     return run
+
+
+def forbidden(x: Tensor, message: str) -> Tensor:
+    """x, which nothing may be differentiated through: ValueError with that message where it is tried."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def run(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        def derivative(_: Tensor) -> Tensor:
+            raise ValueError(message)
+
+        return tf.identity(x), derivative
+
+    return run(x)
+
+
+def _in_compiled_graph() -> bool:
+    return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+@contextmanager
+def _as_compiled(is_compiled: bool) -> Iterator[None]:
+    """What is traced inside is marked as a part of a compiled program, if it is one.
+
+    The gradient of such a program is compiled too, but traced later, where TensorFlow does not know that. It then keeps
+    what the gradient of a branch needs in a form that XLA has no operation for.
+    """
+    if not is_compiled or _in_compiled_graph():
+        yield
+        return
+    context = XLAControlFlowContext()
+    context.Enter()
+    try:
+        yield
+    finally:
+        context.Exit()
 
 
 def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[Tensor]]) -> Callable[..., Any]:
@@ -260,9 +311,13 @@ def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[
 
 def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream: Any) -> list[Tensor]:
     """The gradients by `inputs` of Σ upstream · function(*inputs), zero where an input does not matter."""
-    with tf.GradientTape() as tape:
-        tape.watch(list(inputs))
-        outputs = function(*inputs)
+    token = _taping.set(True)
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch(list(inputs))
+            outputs = function(*inputs)
+    finally:
+        _taping.reset(token)
     return list(tape.gradient(outputs, list(inputs), output_gradients=upstream, unconnected_gradients="zero"))
 
 
@@ -292,9 +347,19 @@ def recorded(
     return list(last), [stack.stack() for stack in stacks], count
 
 
-def repeated(count: Tensor, body: Callable[..., Sequence[Tensor]], carry: Sequence[Tensor]) -> list[Tensor]:
-    """`carry = body(k, *carry)` for k = 0 … count − 1, inside a compiled program."""
-    return recorded(lambda k, *_: k < count, lambda k, *inner: (body(k, *inner), []), carry, [], None)[0]
+def backwards(count: Tensor, body: Callable[..., Sequence[Tensor]], carry: Sequence[Tensor]) -> list[Tensor]:
+    """`carry = body(k, *carry)` for k = count − 1 … 0, inside a compiled program.
+
+    k is carried along: one computed from `count`, and used as an index, would make XLA take `count`, and what it was
+    computed from, for constants, and compile again for each of their values.
+    """
+
+    def turn(k: Tensor, carry: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        new = body(k, *carry)
+        return k - 1, [tf.ensure_shape(leaf, old.shape) for leaf, old in zip(new, carry, strict=True)]
+
+    start = (tf.convert_to_tensor(count) - 1, [tf.convert_to_tensor(leaf) for leaf in carry])
+    return list(tf.while_loop(lambda k, _: k >= 0, turn, start)[1])
 
 
 class _Grid:
@@ -355,10 +420,7 @@ def _backward(
         gradients: Sequence[Tensor],
     ) -> tuple[Tensor, list[Tensor]]:
         """The adjoint before `function(x, leaves)` from the one behind it, the gradients with its share."""
-        with tf.GradientTape() as tape:
-            tape.watch([x, *leaves])
-            after = function(x, leaves)
-        shares = tape.gradient(after, [x, *leaves], output_gradients=adjoint, unconnected_gradients="zero")
+        shares = pulled_back(lambda x, *leaves: function(x, leaves), [x, *leaves], adjoint)
         return shares[0], [g + share for g, share in zip(gradients, shares[1:], strict=True)]
 
     def one(i: Tensor, k: Tensor, x: Tensor, leaves: Sequence[Tensor], *carry: Any) -> tuple[Tensor, list[Tensor]]:

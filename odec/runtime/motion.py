@@ -99,35 +99,31 @@ class Motion:
         return finish
 
     def jumped(
-        self,
-        moment: loops.Moment,
-        x: Tensor,
-        theta: Sequence[Tensor],
-        fired: Tensor,
-        numbers: Tensor,
-        settles: bool = True,
+        self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor], fired: Tensor, numbers: Tensor
     ) -> Tensor:
-        """Behind the known jumps, and behind them the switches, that `fired` (J, batch or 1) at the moment; `numbers`
-        says which of their times. What they make fire does so here (`settles`), or at the start of the next step."""
+        """Behind the known jumps that happen at the moment, and behind what they make fire."""
 
         def behind() -> Tensor:
-            equations = driven(self.equations, inside(moment.series, lambda: moment.along(0.0)))
-            rows = self.states_of(x)
-            for j, jump in enumerate(self.description.jumps):
-                if jump.kind != "when":
-                    rows = known_jump(equations, j, jump.kind, numbers[j], fired[j], moment.time(0.0), rows, theta)
-            if isinstance(equations, Variations):
-                many = len(self.description.jumps)
-                for s in range(fired.shape[0] - many):
-                    j = many + s
-                    rows = known_switch(equations, s, numbers[j], fired[j], moment.sides(), rows, theta)
-            if self.watch is None:
-                return rows
-            if not settles:
-                return ops.concatenate([rows, x[self.watch.size :]], axis=0)
-            return self.watch.settled(moment, ops.concatenate([rows, x[self.watch.size :]], axis=0), theta)
+            packed = self.behind_jumps(moment, x, theta, fired, numbers)
+            return packed if self.watch is None else self.watch.settled(moment, packed, theta)
 
-        return loops.either(ops.any(fired), behind, lambda: x)
+        return loops.chosen(ops.any(fired), behind, lambda: x)
+
+    def behind_jumps(
+        self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor], fired: Tensor, numbers: Tensor
+    ) -> Tensor:
+        """Behind the known jumps, and behind them the switches, that `fired` (J, batch or 1) at the moment; `numbers`
+        says which of their times."""
+        equations = driven(self.equations, inside(moment.series, lambda: moment.along(0.0)))
+        rows = self.states_of(x)
+        for j, jump in enumerate(self.description.jumps):
+            if jump.kind != "when":
+                rows = known_jump(equations, j, jump.kind, numbers[j], fired[j], moment.time(0.0), rows, theta)
+        if isinstance(equations, Variations):
+            many = len(self.description.jumps)
+            for s in range(fired.shape[0] - many):
+                rows = known_switch(equations, s, numbers[many + s], fired[many + s], moment.sides(), rows, theta)
+        return rows if self.watch is None else ops.concatenate([rows, x[self.watch.size :]], axis=0)
 
     def run(
         self,

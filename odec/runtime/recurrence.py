@@ -95,6 +95,11 @@ class Recurrence:
         parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.fired, laid.numbers)
         course = tuple(ops.convert_to_tensor(part) for part in parts)
         states, _ = Motion(equations, self.method).run(x0, theta, course, ends, single=laid.single)
+        if any(jump.kind == "when" for jump in description.jumps) and x0.shape[-1] is None:
+            # XLA cannot compile the gradient of the loop over the events in a step for batches of any length.
+            states = loops.forbidden(
+                states, f"{description.name} jumps by conditions: to train it give `rtol`, not `h`"
+            )
         return self._read(ops.convert_to_tensor(laid.times, dtype=x0.dtype), states, theta, read)
 
     def _adaptive(self, timing: Adaptive, x0: Tensor, theta: Sequence[Tensor], series: Tensor | None) -> Tensor:

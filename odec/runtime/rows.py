@@ -97,13 +97,17 @@ def layer_timing(
     return Schedule.fixed(start, asked, step if step is not None else (span or 1.0) / DEFAULT_STEPS)
 
 
-def layer_method(name: str | None, is_adaptive: bool) -> str:
-    """The method of a layer. E0408 for a name that is none; ValueError for one that has no error to go by."""
-    if name is None or name == AUTO:
-        return methods.ADAPTIVE_METHOD if is_adaptive else methods.DEFAULT_METHOD
-    if is_adaptive and not methods.tableau(name).error:
-        raise ValueError(f"{name} does not estimate its error: give a step, or choose tsit5. Received: method={name!r}")
-    return methods.tableau(name).name
+def layer_method(asked: str | None, own: str | None, is_adaptive: bool) -> str:
+    """The method of a layer: the one asked for, else the model's `own`, but where a tolerance is given and that has no
+    error to go by. E0408 for a name that is none; ValueError for one asked for that has no error."""
+    default = methods.ADAPTIVE_METHOD if is_adaptive else methods.DEFAULT_METHOD
+    name = asked or own or default
+    found = methods.tableau(default if name == AUTO else name)
+    if not is_adaptive or found.error:
+        return found.name
+    if asked is None:
+        return default
+    raise ValueError(f"{name} does not estimate its error: give a step, or choose tsit5. Received: method={name!r}")
 
 
 def by_states(description: Description, atol: Any) -> Any:

@@ -122,7 +122,8 @@ class Driven:
 
 
 _FUNCTIONS_OF_TIME = {
-    *("rhs", "outputs", "rhs_x", "rhs_p", "rhs_t", "outputs_x", "outputs_p", "noise", "conditions", "jumps"),
+    *("rhs", "rhs_x", "rhs_p", "rhs_t", "rhs_x_tangent", "rhs_t_tangent"),
+    *("outputs", "outputs_x", "outputs_p", "noise", "conditions", "jumps"),
     *("jumps_x", "jumps_p", "jumps_t", "roots_x", "roots_p", "roots_t"),
 }
 _DIRECTIONAL = {"rhs_tangent", "outputs_tangent"}

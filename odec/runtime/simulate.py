@@ -36,7 +36,7 @@ LONGEST_CHUNK, SHORTEST_CHUNK = 128, 8
 @dataclass(frozen=True)
 class Run:
     """An adaptive run. `values` (rows, times, columns), NaN behind a failure; for each row: `status` (a constant of
-    `odec.runtime.march`), the time `reached` and the states `last` (rows, D) there, accepted `steps`, `refused`
+    `odec.runtime.steering`), the time `reached` and the states `last` (rows, D) there, accepted `steps`, `refused`
     attempts, the length of the last step, and the last jump of a `when` (its place in `description.jumps`, -1: none).
     """
 
@@ -222,6 +222,9 @@ class _Request:
         """The columns at the asked times, batch last; how each row went, and the states it reached (`march.Outcome`)"""
         program = self.program
         check_inputs(program.model.description, inputs)
+        if not methods.tableau(program.method).error:
+            message = f"method {program.method} does not estimate its error, which a tolerance needs"
+            raise OdecError.of("E0606", message, "choose tsit5 or rodas5p, or give a step")
         stops = stops_of(
             program.model, timing, self._jump_times(switches=True), None if inputs is None else inputs.knots, before
         )

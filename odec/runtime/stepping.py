@@ -25,6 +25,7 @@ class Step:
     """Behind a step: the state `x`; then, where they are asked for,
 
     `errors`: the estimates of what `x` is off by (one, or the two of dop853);
+    `inside()`: an estimate of what the polynomial is off by, where its error is not that of the step's end;
     `dense()`: arrays c_0 … c_q of x's shape with x(θ) = Σ c_m θ^m for 0 ≤ θ ≤ 1;
     `slope`: the right-hand side behind the step, where the method has it anyway;
     `stretch`: two differences whose quotient estimates h·|λ| of the fastest component, and the h·|λ| at which the
@@ -33,6 +34,7 @@ class Step:
 
     x: Tensor
     errors: tuple[Tensor, ...] = ()
+    inside: Callable[[], Tensor] | None = None
     dense: Callable[[], tuple[Tensor, ...]] = tuple
     slope: Tensor | None = None
     stretch: tuple[Tensor, Tensor] | None = None
@@ -57,7 +59,7 @@ def explicit(method: Tableau, rhs: Slope, h: Tensor, x: Tensor, first: Tensor | 
 
     errors = tuple(h * combined(weights, slopes) for weights in method.error)
     stretch = (h * (slopes[-1] - slopes[-2]), inner - before) if method.c[-2] == 1 else None
-    return Step(inner, errors, dense, slopes[-1], stretch)
+    return Step(inner, errors, dense=dense, slope=slopes[-1], stretch=stretch)
 
 
 def rosenbrock(
@@ -84,7 +86,18 @@ def rosenbrock(
     def dense() -> tuple[Tensor, ...]:
         return x, *(combined(tuple(power), found) for power in np.array(method.dense).T)
 
-    return Step(x + combined(method.m, found), (combined(method.error, found),), dense)
+    def inside() -> Tensor:
+        """What the equations, at the middle of the polynomial, say that it is off by.
+
+        Where states are tied to what moves with the time (x' = -k (x - g(t)), k large), the step's end is right
+        whatever its length, and the error at the end with it; the polynomial is not. The residual of the polynomial
+        there, divided by I/(hγ) - J, is the distance (G. Steinebach, 2023, steers by the residual, too).
+        """
+        parts = dense()
+        rises = [m * part for m, part in enumerate(parts) if m]
+        return solve(rhs(0.5, along(parts, 0.5)) - along(rises, 0.5) / h)
+
+    return Step(x + combined(method.m, found), (combined(method.error, found),), inside, dense)
 
 
 def along(dense: Sequence[Tensor], theta: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from scipy.linalg import expm
 
 from odec.diagnostics import OdecError
 from odec.loading import load_source
-from odec.runtime import march, simulate
+from odec.runtime import simulate, steering
 from odec.runtime.adaptive import Adaptive
 from odec.source import Source
 
@@ -49,7 +49,7 @@ def turned(times, start=START) -> np.ndarray:
 @pytest.mark.parametrize("method", METHODS)
 def test_times_come_in_the_order_they_were_asked_in(method):
     asked = turn(method)
-    assert asked.values.shape == (1, 7, 2) and asked.status == march.DONE and asked.reached == END
+    assert asked.values.shape == (1, 7, 2) and asked.status == steering.DONE and asked.reached == END
     np.testing.assert_allclose(asked.values[0], turned(TIMES), atol=ADDED * 1e-6)
     # The start is its very value, equal times have equal values.
     np.testing.assert_array_equal(asked.values[0, 4], [1, 0])
@@ -94,7 +94,7 @@ def test_only_the_end_or_only_the_start():
     assert end.steps == whole.steps
     none = turn("tsit5", times=[START])
     np.testing.assert_array_equal(none.values, [[[1, 0]]])
-    assert none.steps == 0 and none.status == march.DONE and none.reached == START
+    assert none.steps == 0 and none.status == steering.DONE and none.reached == START
     assert turn("tsit5", times=[]).values.shape == (1, 0, 2)
 
 
@@ -130,8 +130,8 @@ def test_the_error_follows_the_tolerance(method):
     errors = [np.abs(turn(method, rtol=rtol).values[0] - turned(TIMES)).max() for rtol in tolerances]
     assert np.all(errors < ADDED * tolerances)
     slope = np.polyfit(np.log10(tolerances), np.log10(errors), 1)[0]
-    # Measured 0.79 (dop853, whose estimate of order 7 is no difference of two orders) to 1.0; without control 0.
-    assert 0.7 < slope < 1.3
+    # Measured 0.85 (dop853, whose estimate of order 7 is no difference of two orders) to 1.07; without control 0.
+    assert 0.8 < slope < 1.3
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -144,11 +144,11 @@ def test_steps_grow_as_the_order_says(method):
 @pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
 def test_single_precision(method):
     found = turn(method, rtol=1e-4, dtype="float32")
-    assert found.values.dtype == np.float32 and found.status == march.DONE
+    assert found.values.dtype == np.float32 and found.status == steering.DONE
     np.testing.assert_allclose(found.values[0], turned(TIMES), atol=ADDED * 1e-4)
     # A tolerance that its numbers cannot meet is that of its rounding.
     finest = turn(method, rtol=1e-9, dtype="float32")
-    assert finest.status == march.DONE
+    assert finest.status == steering.DONE
     np.testing.assert_allclose(finest.values[0], turned(TIMES), atol=1e-4)
 
 
@@ -174,7 +174,7 @@ def test_tiny_states_are_as_exact_as_large_ones(method):
     layer, steps = model(SIDE_BY_SIDE), {}
     for rtol in (1e-4, 1e-8):
         found = run(layer, Adaptive(0, times, rtol=rtol), method)
-        steps[rtol] = found.steps[0]
+        steps[rtol], errors = found.steps[0], np.abs((found.values[0] - exact) / largest).max(axis=0)
         assert np.abs((found.values[0] - exact) / largest).max() < ADDED * rtol
     # Absolute tolerances: one for all states leaves the tiny ones free, one for each need not.
     free = run(layer, Adaptive(0, times, rtol=1e-8, atol=1e-6), method)
@@ -183,7 +183,9 @@ def test_tiny_states_are_as_exact_as_large_ones(method):
     assert np.abs((free.values[0] - exact) / largest)[:, 1].max() > 1e-7
     held = run(layer, Adaptive(0, times, rtol=1e-8, atol=[1, 1e-17, 1, 1]), method)
     assert np.abs((held.values[0] - exact) / largest)[:, 1].max() < ADDED * 1e-8
-    assert np.abs((held.values[0] - exact) / largest)[:, 0].max() > 1e-9
+    # The state that is let go is worse than where it is held, and steps are saved.
+    assert np.abs((held.values[0] - exact) / largest)[:, 0].max() > 3 * errors[0]
+    assert held.steps < steps[1e-8]
 
 
 # Rows
@@ -212,7 +214,7 @@ def rows_of_many_kinds() -> np.ndarray:
 def test_a_row_does_not_know_of_the_others(method):
     layer, params = model(ROWS), rows_of_many_kinds()
     together = run(layer, Adaptive(0, ROW_TIMES), method, params)
-    assert np.all(together.status == march.DONE) and together.steps.max() > 20 * together.steps.min()
+    assert np.all(together.status == steering.DONE) and together.steps.max() > 20 * together.steps.min()
     for i in range(0, 64, 3):
         alone = run(layer, Adaptive(0, ROW_TIMES), method, params[i])
         assert (alone.steps[0], alone.refused[0]) == (together.steps[i], together.refused[i])
@@ -232,7 +234,7 @@ def test_a_row_that_fails_is_marked_and_the_others_are_as_before(method):
     np.testing.assert_array_equal(found.values[others], whole.values[others])
     np.testing.assert_array_equal(found.steps[others], whole.steps[others])
     for row, pole in ((5, 1.0), (6, 2.5)):
-        assert found.status[row] in (march.TOO_SMALL, march.NOT_FINITE)
+        assert found.status[row] in (steering.TOO_SMALL, steering.NOT_FINITE)
         # The pole moves with the errors of all steps towards it.
         assert found.reached[row] == pytest.approx(pole, abs=1e-5)
         assert np.all(np.isfinite(found.last[row])) and found.last[row, 2] > 1e6
@@ -242,17 +244,16 @@ def test_a_row_that_fails_is_marked_and_the_others_are_as_before(method):
         np.testing.assert_allclose(found.values[row, before, 2], exact, rtol=1e-5)
         assert np.all(np.isnan(found.values[row, ~before]))
     for row in (7, 8, 9):
-        assert (found.status[row], found.steps[row], found.reached[row]) == (march.NOT_FINITE, 0, 0)
+        assert (found.status[row], found.steps[row], found.reached[row]) == (steering.NOT_FINITE, 0, 0)
         assert np.all(np.isnan(found.values[row]))
 
 
-@pytest.mark.xfail(reason="a first step of length 0 never ends", run=False)
 def test_a_slope_that_overflows_ends_a_row():
     layer, params = model(ROWS), rows_of_many_kinds()
     params[3, 1] = 1e300
     found = run(layer, Adaptive(0, ROW_TIMES), "tsit5", params)
-    assert found.status[3] in (march.TOO_SMALL, march.NOT_FINITE) and np.isfinite(found.last[3]).all()
-    assert np.all(np.delete(found.status, 3) == march.DONE)
+    assert found.status[3] in (steering.TOO_SMALL, steering.NOT_FINITE) and np.isfinite(found.last[3]).all()
+    assert np.all(np.delete(found.status, 3) == steering.DONE)
 
 
 @pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
@@ -262,7 +263,7 @@ def test_a_row_may_need_too_many_steps(method):
     found = run(layer, Adaptive(0, ROW_TIMES, most=100), method, params)
     many = whole.steps + whole.refused > 100
     assert 20 < many.sum() < 60
-    np.testing.assert_array_equal(found.status, np.where(many, march.TOO_MANY, march.DONE))
+    np.testing.assert_array_equal(found.status, np.where(many, steering.TOO_MANY, steering.DONE))
     np.testing.assert_array_equal((found.steps + found.refused)[many], 100)
     np.testing.assert_array_equal(found.values[~many], whole.values[~many])
     assert np.all((found.reached[many] > 0) & (found.reached[many] < 3))
@@ -311,7 +312,7 @@ def test_random_linear_systems(method, fastest, seed, exponent):
     params = [[*a.ravel(), *start] for a, start in systems]
     times = [2.0, 0.5, 0.05, 1.2]
     found = run(model(LINEAR), Adaptive(0, times, rtol=rtol), method, params)
-    assert np.all(found.status == march.DONE)
+    assert np.all(found.status == steering.DONE)
     for (a, start), values in zip(systems, found.values, strict=True):
         exact = np.stack([expm(a * t) @ start for t in times])
         size = max(np.abs(exact).max(), np.abs(start).max())

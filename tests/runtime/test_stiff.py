@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from odec.loading import load_source
-from odec.runtime import march, simulate
+from odec.runtime import simulate, steering
 from odec.runtime.adaptive import Adaptive
 from odec.runtime.schedule import Schedule
 from odec.runtime.signals import Signal
@@ -44,15 +44,21 @@ def test_published_problems(load, shared, problem):
     layer, (times, exact) = load(folder / "model.ode"), reference(folder)
     # Errors count against the size of a state, as the digits of the reference do.
     size = np.maximum(np.abs(exact), 1e-4 * np.abs(exact).max(axis=0))
-    for rtol in (1e-4, 1e-6, 1e-9):
+
+    def error_at(rtol: float) -> float:
         found = run(layer, Adaptive(times[0], times, rtol=rtol), "rodas5p")
-        error = (np.abs(found.values[0] - exact) / size).max()
-        assert found.status == march.DONE and found.reached == times[-1]
-        # e5's differences of nearly equal rates are right to 4e-6 in double precision: SciPy's Radau at 1e-11 is off
-        # by 1.4e-6 in them, too.
-        assert error < max(100 * rtol, 1e-5 if problem == "e5" else 0)
+        assert found.status == steering.DONE and found.reached == times[-1]
         if rtol == 1e-6:
             assert found.steps + found.refused < 1.5 * STEPS[problem]
+        return float((np.abs(found.values[0] - exact) / size).max())
+
+    assert all(error_at(rtol) < 100 * rtol for rtol in (1e-4, 1e-6))
+    if problem != "e5":
+        assert error_at(1e-9) < 100e-9
+        return
+    # e5's slopes are differences of nearly equal rates. Their rounding leaves 2e-6 to 2e-5 below rtol 1e-7, without
+    # order (with SciPy's Radau and BDF 6e-7 to 9e-6): that is a matter of luck, its median is not.
+    assert np.median([error_at(rtol) for rtol in (1e-9, 3e-10, 1e-10)]) < 1e-5
 
 
 STIFF, NOT_STIFF = ("rober", "vdpolm"), ("lorenz", "arenstorf")
@@ -66,7 +72,7 @@ def test_an_explicit_method_notices_what_is_stiff(load, shared, problem):
     for rtol in (1e-3, 1e-6):
         timing = Adaptive(times[0], times[-1:], rtol=rtol, most=5000)
         found = run(layer, timing, "tsit5", watches=True)
-        assert found.status == (march.STIFF if stiff else march.DONE)
+        assert found.status == (steering.STIFF if stiff else steering.DONE)
         assert not stiff or (found.steps < 150 and np.isnan(found.values).all() and np.isfinite(found.last).all())
 
 
@@ -119,7 +125,6 @@ def test_states_that_follow_the_time_and_an_input():
     assert found.steps + found.refused < 200
 
 
-@pytest.mark.xfail(reason="the interpolant of a stiff step is not controlled: off by 7e-5", strict=True)
 def test_states_that_follow_the_time_and_an_input_between_the_steps():
     found, exact = followed(np.array([0.5, 1.5, 2.5, 3.0]))
     np.testing.assert_allclose(found.values[0], exact, rtol=1e-5)
