@@ -44,9 +44,9 @@ def solve(
 
     With a `step` the steps are as long, with any method (default dopri5). Without one they are chosen so that each
     one's error stays below atol + rtol·|x| for each state x (default rtol 1e-6; atol, a number or one for each state by
-    name, follows the size of each state by default). The method is then `auto` where none is said: tsit5, and rodas5p
-    where the problem turns out to be stiff. With a method that has no error estimate (euler, rk4, …), and in a model
-    with a `when`, the step is halved until two solutions agree to rtol (default 1e-7). A tolerance or `auto` in the
+    name, follows the size of each state by default). The method is then `auto` where none is said: tsit5 (below
+    rtol 1e-8 dop853), and rodas5p where the problem turns out to be stiff. With a method that has no error estimate
+    (euler, rk4, …) the step is halved until two solutions agree to rtol (default 1e-7). A tolerance or `auto` in the
     call sets the step of the model's `solve` statement aside.
 
     A value at the very time of a jump is the one behind it, or with `before` the one before it.

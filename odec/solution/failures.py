@@ -9,8 +9,8 @@ import numpy as np
 from odec.diagnostics import OdecError
 from odec.runtime.adaptive import Adaptive
 from odec.runtime.blame import Blame
-from odec.runtime.march import ENDLESS, NOT_FINITE, TOO_MANY
 from odec.runtime.schedule import Schedule
+from odec.runtime.steering import ENDLESS, NOT_FINITE, TOO_MANY
 from odec.solution.task import Task
 
 # A state that would double so much faster than the run has lasted grows without bound.

@@ -51,7 +51,8 @@ def instability(probe: Probe, method: str, h: float, times: np.ndarray, states: 
         if factors[place] > max(NO_GROWTH, worst.growth if worst else 0.0):
             part = _stable_part(tableau, z[place])
             product = abs(z[place])
-            name = names[int(np.argmax(np.abs(vectors[:, place]) / np.where(size > 0, size, 1.0)))]
+            # Participation: how much the part is made of a state and the state of the part, whatever their units.
+            name = names[int(np.argmax(np.abs(vectors[:, place] * np.linalg.pinv(vectors)[place])))]
             worst = Instability(name, product, part * product, float(factors[place]), part * abs(h))
     return worst
 
