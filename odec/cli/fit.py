@@ -33,6 +33,7 @@ TEXTS = ("fitted.ode", "trajectory.csv")
 @click.option("--method", help="lm (Levenberg-Marquardt, the default), scipy or adam.")
 @click.option("--solver", help="The numerical method of the equations, as in `odec solve --help`.")
 @click.option("--step", type=NUMBER, help="The solver's step h.")
+@click.option("--rtol", type=NUMBER, help="Steps chosen by their error: the relative error of one, such as 1e-8.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="First guesses: r1=0.2,r2=0.3. Repeatable.")
 @click.option(
     "--fix", "fixes", type=ASSIGNMENTS, multiple=True, help="Params that are not searched: k=0.1. Repeatable."

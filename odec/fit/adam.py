@@ -52,7 +52,7 @@ def adam(
     times = np.searchsorted(moments, problem.data.times[cells.rows])
     descent = Descent(
         program=program,
-        schedule=problem.timing.at(moments),
+        schedule=problem.timing.fixed(moments),
         inputs=problem.runs.inputs,
         cells=times * len(problem.data.names) + cells.columns,
         measured=cells.measured,
@@ -81,6 +81,8 @@ def _check_plain(problem: Problem) -> None:
     design, parts = problem.design, []
     if problem.is_likelihood:
         parts.append("a likelihood")
+    if problem.timing.is_adaptive:
+        parts.append("steps chosen by a tolerance")
     if problem.weights != "none":
         parts.append("weights")
     if len(design.experiments) > 1:

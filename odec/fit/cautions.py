@@ -54,7 +54,7 @@ def _far_start(problem: Problem) -> list[Diagnostic]:
 def _data_at_jumps(problem: Problem) -> list[Diagnostic]:
     """W0502: a datum at the very time of a jump is compared with the value behind it."""
     all_times = problem.data.distinct_times
-    moments = jump_moments(problem.model, problem.timing.at(all_times))
+    moments = jump_moments(problem.model, problem.timing.fixed(all_times))
     times = [t for t in all_times if t in moments]
     if not times:
         return []

@@ -6,7 +6,6 @@ import numpy as np
 
 from odec.fit.problem import Problem
 from odec.fit.steps import rounded_down
-from odec.runtime.schedule import Schedule
 from odec.solution import Solution
 
 # At least this many intervals, of a round length.
@@ -21,13 +20,15 @@ def curve(problem: Problem, theta: np.ndarray, experiment: int, accurate: bool) 
     Where the step was chosen to be `accurate` the grid is free. Where it was given, the curve stops only where the
     fit's own steps stop: a finer grid would shorten the steps, and show another curve than the one that was fitted.
     """
-    times = _even(problem) if accurate else _steps(problem)
+    adaptive = problem.timing.is_adaptive
+    times = _even(problem) if accurate or adaptive else _steps(problem)
     description = problem.model.description
     states = tuple(state.name for state in description.states)
     names = states + tuple(output.name for output in description.outputs if output.name not in states)
     found = problem.runs.solution(theta[None], experiment, times, names)[0]
-    schedule = problem.timing.at(times)
-    return Solution(times, names, found, problem.solver, schedule.longest_step, schedule.total, description.name)
+    steps = 0 if adaptive else problem.timing.fixed(times).total
+    step = None if adaptive else problem.timing.fixed(times).longest_step
+    return Solution(times, names, found, problem.solver, step, steps, description.name, rtol=problem.timing.rtol)
 
 
 def _even(problem: Problem) -> np.ndarray:
@@ -44,7 +45,7 @@ def _even(problem: Problem) -> np.ndarray:
 
 def _steps(problem: Problem) -> np.ndarray:
     times = problem.data.distinct_times
-    schedule: Schedule = problem.timing.at(times)
+    schedule = problem.timing.fixed(times)
     inner = [
         begin + np.arange(1, count, _stride(schedule.total)) * step
         for begin, step, count in zip(schedule.starts, schedule.steps, schedule.counts, strict=True)

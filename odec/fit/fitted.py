@@ -71,9 +71,10 @@ def _solve_edit(file: tree.File, source: Source, fit: Fit) -> list[Edit]:
     if stop is None:
         stop = float(max(fit.problem.data.times, key=lambda t: abs(t - start)))
     if stop == start:
-        stop = start + fit.step
+        stop = start + (fit.step or 1.0)
     every = f", every {defaults.every!r}" if defaults.every is not None else ""
-    new = f"solve from {start!r} to {stop!r}, step {fit.step!r}{every}, method {fit.solver}"
+    step = f", step {fit.step!r}" if fit.step is not None else ""
+    new = f"solve from {start!r} to {stop!r}{step}{every}, method {fit.solver}"
     if old:
         return [(statement.span.start, statement.span.stop, new if i == 0 else "") for i, statement in enumerate(old)]
     end = len(source.text)

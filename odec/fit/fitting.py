@@ -16,7 +16,6 @@ from odec.fit.problem import Problem
 from odec.fit.result import Criteria, Estimate, Fit, result
 from odec.fit.setup import Asked, problem_of
 from odec.fit.steps import found_step, not_finite
-from odec.fit.timing import longest_step
 
 __all__ = ["METHODS", "Criteria", "Estimate", "Fit", "Progress", "fit"]
 
@@ -40,6 +39,7 @@ def fit(
     method: str = "lm",
     solver: str | None = None,
     step: float | None = None,
+    rtol: float | None = None,
     start: Mapping[str, float] | None = None,
     fix: Mapping[str, float] | None = None,
     starts: int = 1,
@@ -67,10 +67,11 @@ def fit(
     also be a column of the data.
 
     `solver` and `step` are those of the model's `solve` statement where not given; without any step the step is chosen
-    so that it does not matter. `method` is `lm` (a trust region for all starts at once), `scipy` (SciPy's
-    `least_squares`, or L-BFGS-B for a likelihood, one start after the other) or `adam`, to which `epochs` and
-    `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong. The report is written
-    to the folder `output` (None: nowhere).
+    so that it does not matter. With `rtol` the steps are chosen by their error, with tsit5, or rodas5p where a run at
+    the first guess is stiff, unless `solver` says another. `method` is `lm` (a trust region for all starts at once),
+    `scipy` (SciPy's `least_squares`, or L-BFGS-B for a likelihood, one start after the other) or `adam`, to which
+    `epochs` and `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong. The
+    report is written to the folder `output` (None: nowhere).
     Raises OdecError for a wrong model, data, start or folder, before any search.
     """
     began = clock.perf_counter()
@@ -82,7 +83,7 @@ def fit(
     if starts < 1:
         raise OdecError.of("E0606", f"{starts} starts were asked for", help="at least one start is needed")
     layer, text = _loaded(model)
-    asked = Asked(time, solver, step, start, fix, consts, initial, inputs, conditions, weights)
+    asked = Asked(time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights)
     problem, accurate = problem_of(layer, data, asked)
     made = output is not None and not Path(output).exists()
     folder = None if output is None else ready_folder(output)
@@ -143,7 +144,7 @@ def _with_enough_steps(problem: Problem, search: Search) -> tuple[Problem, Searc
     """The fit repeated from its estimates with smaller steps until they do not matter there either."""
     for _ in range(MOST_REFITS):
         values = problem.scale.to_values(search.z[search.best])
-        step = longest_step(problem.timing, problem.data.distinct_times)
+        step = problem.timing.fixed(problem.data.distinct_times).longest_step or problem.timing.step
         needed = found_step(problem, values, largest=step)
         if needed >= step:
             break

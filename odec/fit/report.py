@@ -28,7 +28,7 @@ class Estimates:
 
     params: dict[str, float]
     method: str
-    step: float
+    step: float | None
 
 
 def write_report(fit: Fit, folder: Path, layer: Any, text: str | None, time: str) -> None:
@@ -57,7 +57,8 @@ def read_estimates(path: str | Path) -> Estimates:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         params = {str(name): float(value["estimate"]) for name, value in found["parameters"].items()}
-        return Estimates(params, str(found["solver"]), float(found["step"]))
+        step = found["step"]
+        return Estimates(params, str(found["solver"]), None if step is None else float(step))
     except OSError as error:
         raise OdecError.of(
             "E0506", f"`{path}` cannot be read: {error.strerror}", help="name a fit's `fit.json`"
@@ -102,6 +103,7 @@ def report_dict(fit: Fit) -> dict[str, Any]:
         "correlations": _correlations(fit),
         "solver": fit.solver,
         "step": fit.step,
+        "rtol": fit.problem.timing.rtol,
         "step_chosen": fit.accurate,
         "loss_with_half_the_step": fit.step_check.finer_loss,
         "starts": fit.starts,
@@ -126,9 +128,9 @@ def report_text(fit: Fit) -> str:
         f"{fit.loss_name:<22} {fit.loss:.6g} over {fit.observations} values",
         *_likelihood(fit),
         f"search                 {_METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
-        f"solver                 {fit.solver}, step {fit.step:g}"
+        f"solver                 {fit.solver}, {fit.problem.timing.said(data.distinct_times)}"
         + (" (chosen so that it does not matter)" if fit.accurate else ""),
-        f"half the step          loss {fit.step_check.finer_loss:.6g}",
+        f"{'half the step' if fit.step is not None else 'a finer rtol':<22} loss {fit.step_check.finer_loss:.6g}",
         f"starts                 {fit.starts}, failed {sum(fit.failed.values())}, seed {fit.seed}",
         "",
         *_table(fit),
@@ -258,8 +260,9 @@ def _write_model(fit: Fit, path: Path, layer: Any) -> None:
 
     problem, settings = fit.problem, fit.problem.design.settings(fit.values, 0)
     arguments = {
-        "times": [float(t) for t in problem.data.times],
+        "times": problem.data.distinct_times.tolist(),
         "h": fit.step,
+        "rtol": problem.timing.rtol,
         "start": problem.timing.start,
         "method": fit.solver,
         "outputs": list(problem.data.names),

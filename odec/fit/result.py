@@ -18,7 +18,6 @@ from odec.fit.least_squares import CONVERGED, UNFINISHED_WITH_RESULT, Search
 from odec.fit.problem import Problem
 from odec.fit.scale import Scale
 from odec.fit.steps import StepCheck, checked_step
-from odec.fit.timing import longest_step
 from odec.fit.uncertainty import Uncertainty, uncertainty
 
 if TYPE_CHECKING:
@@ -77,7 +76,8 @@ class Fit:
 
     `parameters` are what was searched, `fixed` what was not. `counts` and `losses` are those of each column; `seconds`
     is the whole fit, compilation included. `starts` were tried, `failed` says how many ended without a result and why.
-    `problem` is what was solved, for more questions.
+    `step` is the longest fixed step, None where the steps are chosen by a tolerance (`problem.timing`). `problem` is
+    what was solved, for more questions.
     """
 
     loss: float
@@ -95,7 +95,7 @@ class Fit:
     iterations: int
     evaluations: int
     solver: str
-    step: float
+    step: float | None
     step_check: StepCheck
     starts: int
     failed: Mapping[str, int]
@@ -171,8 +171,7 @@ def result(
     gradient = 2 * (search.jacobian[best] / scale.slope(theta)).T @ residuals
     bounds = _bounds(scale, theta, gradient)
     doubt = _uncertainty(problem, search, np.array([bool(bound) for bound in bounds], dtype=bool))
-    step = longest_step(problem.timing, problem.data.distinct_times)
-    check = checked_step(problem, theta, step)
+    check = checked_step(problem, theta)
     reason = str(search.reason[best])
     parameters = {
         param.name: Estimate(
@@ -206,7 +205,7 @@ def result(
         iterations=int(search.iterations[best]),
         evaluations=int(search.evaluations[best]),
         solver=problem.solver,
-        step=step,
+        step=check.step,
         step_check=check,
         starts=starts,
         failed=_failed(search),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,9 @@ from odec.fit.data import Data
 from odec.fit.experiments import Design, Group, Slots, moving_params
 from odec.fit.timing import Timing
 from odec.runtime import simulate
+from odec.runtime.adaptive import Adaptive
 from odec.runtime.signals import Signal
+from odec.runtime.steering import STIFF, TOO_MANY, TOO_SMALL
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,18 @@ class Runs:
         return np.asarray(
             simulate.solve(self.model, self.timing.at(times), method=self.solver, columns=columns, **given)
         )
+
+    def is_stiff(self, theta: np.ndarray) -> bool:
+        """Whether an explicit run at the coordinates' values `theta` (Q,) finds an experiment stiff, or comes to no
+        end."""
+        for part in self._parts:
+            timing = self.timing.at(part.times)
+            assert isinstance(timing, Adaptive)
+            given = self._given(part.group, theta[None])
+            run = simulate.run(self.model, replace(timing, exact=False), method=self.solver, watches=True, **given)
+            if np.isin(run.status, (STIFF, TOO_MANY, TOO_SMALL)).any():
+                return True
+        return False
 
     @cached_property
     def _parts(self) -> tuple[_Part, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from odec.fit.scale import Scale
 from odec.fit.steps import found_step
 from odec.fit.timing import Timing
 from odec.inputs import inputs_beside, read_inputs
+from odec.methods import AUTO
 from odec.runtime import simulate
 from odec.runtime.description import Description, element_names
-from odec.runtime.methods import DEFAULT_METHOD, tableau
+from odec.runtime.methods import ADAPTIVE_METHOD, DEFAULT_METHOD, STIFF_METHOD, tableau
 from odec.runtime.signals import at_times, interpolated
 
 WEIGHTS = ("none", "scale", "sd")
@@ -41,6 +42,7 @@ class Asked:
     time: str = "t"
     solver: str | None = None
     step: float | None = None
+    rtol: float | None = None
     start: Mapping[str, float] | None = None
     fix: Mapping[str, float] | None = None
     consts: Mapping[str, float] | None = None
@@ -66,22 +68,38 @@ def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
         raise OdecError.of("E0606", "the model has no parameter to fit", help="declare one: `param k = 0.1`")
     defaults = description.defaults
     length = asked.step if asked.step is not None else defaults.step
+    if asked.rtol is not None and asked.step is not None:
+        raise OdecError.of("E0606", "a step and a tolerance were asked for", help="give one of them")
+    wanted = asked.solver or defaults.method
     runs = Runs(
         layer,
         table,
         design,
         # An explicit method without a step keeps the model's step; without any step one is found that does not matter.
-        tableau(asked.solver or defaults.method or DEFAULT_METHOD).name,
+        tableau(wanted if wanted not in (None, AUTO) else DEFAULT_METHOD).name,
         Timing(defaults.start, 1.0 if length is None else length if asked.step is not None else abs(length)),
         read_inputs(description, given, table.experiments),
     )
-    runs.timing.at(table.distinct_times)  # a wrong step is said before anything is compiled
+    runs.timing.fixed(table.distinct_times)  # a wrong step is said before anything is compiled
+    if asked.rtol is not None:
+        runs = adaptive(runs, asked.rtol, wanted, scale.start)
     objective = _objective(runs, scale, asked.weights)
     check_priors(design.coordinates, isinstance(objective, Likelihood))
     problem = Problem(runs, scale, objective, asked.weights)
-    if length is not None:
+    if asked.rtol is not None or length is not None:
         return problem, False
     return problem.with_timing(problem.timing.with_step(found_step(problem, scale.start))), True
+
+
+def adaptive(runs: Runs, rtol: float, method: str | None, theta: np.ndarray) -> Runs:
+    """The runs with steps chosen by their error; with `method`, or (None, `auto`) an explicit one, and a Rosenbrock
+    method where a run at the coordinates' values `theta` (Q,) is stiff. E0606 for a tolerance that is none."""
+    timing = replace(runs.timing, rtol=rtol)
+    timing.at(runs.data.distinct_times)
+    if method not in (None, AUTO):
+        return replace(runs, timing=timing)
+    explicit = replace(runs, timing=timing, solver=ADAPTIVE_METHOD)
+    return replace(explicit, solver=STIFF_METHOD) if explicit.is_stiff(theta) else explicit
 
 
 def _table(description: Description, data: Any, time: str) -> Data:

@@ -70,9 +70,10 @@ def _of(experiment: str) -> str:
 
 @dataclass(frozen=True)
 class StepCheck:
-    """The loss at the estimates with the step of the fit and with half of it."""
+    """The loss at the estimates with the steps of the fit (`step`, or a tolerance) and with finer ones."""
 
-    step: float
+    timing: Timing
+    step: float | None
     loss: float
     finer_loss: float
     too_large: bool
@@ -80,20 +81,25 @@ class StepCheck:
     def warning(self) -> Diagnostic:
         """W0601, with both losses."""
         verb = "rises" if self.finer_loss > self.loss else "changes"
+        cure = "the estimates absorb the error of the step; fit with a smaller one"
+        if self.step is None:
+            finer, too, cure = f"rtol {self.timing.finer.rtol:g}", "tolerance", f"{cure}: `--rtol`"
+        else:
+            finer, too, cure = f"step {self.step / 2:g}", "step", f"{cure}, or with a method of higher order"
         message = (
-            f"with step {self.step / 2:g} the loss at the fitted parameters {verb} from {_short(self.loss)} to "
-            f"{_short(self.finer_loss)}: the step is too large"
+            f"with {finer} the loss at the fitted parameters {verb} from {_short(self.loss)} to "
+            f"{_short(self.finer_loss)}: the {too} is too large"
         )
-        cure = "the estimates absorb the error of the step; fit with a smaller one, or with a method of higher order"
         return Diagnostic("W0601", message, help=cure, severity="warning")
 
 
-def checked_step(problem: Problem, theta: np.ndarray, step: float) -> StepCheck:
-    """What half the step does to the loss at the coordinates' values `theta` (Q,)."""
+def checked_step(problem: Problem, theta: np.ndarray) -> StepCheck:
+    """What finer steps do to the loss at the coordinates' values `theta` (Q,)."""
     loss = float(problem.loss(theta[None])[0])
     finer = float(problem.with_timing(problem.timing.finer).loss(theta[None])[0])
     change = abs(finer - loss) if math.isfinite(finer) else math.inf
-    return StepCheck(step, loss, finer, change > problem.noticeable(loss))
+    step = problem.timing.longest(problem.data.distinct_times)
+    return StepCheck(problem.timing, step, loss, finer, change > problem.noticeable(loss))
 
 
 def rounded_down(step: float) -> float:

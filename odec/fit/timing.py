@@ -6,31 +6,57 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from odec.runtime.adaptive import FINEST, Adaptive
 from odec.runtime.schedule import Schedule
+
+# A row that takes more steps than this is a start that explodes: it has no value.
+MOST_STEPS = 50_000
+# How much a finer adaptive run lowers its tolerance.
+FINER = 0.01
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Steps of the length `step` from `start`, each cut into `factor`."""
+    """Fixed steps of the length `step` from `start`, each cut into `factor`; or, where `rtol` is said, steps chosen by
+    their error."""
 
     start: float
     step: float
     factor: int = 1
+    rtol: float | None = None
 
-    def at(self, times: np.ndarray) -> Schedule:
+    def at(self, times: np.ndarray) -> Schedule | Adaptive:
         """What `simulate` takes, for a run that is asked for these times."""
+        if self.rtol is None:
+            return self.fixed(times)
+        # Exact: the sensitivities keep the tolerance too, since a search ends where they vanish.
+        return Adaptive(self.start, times, rtol=self.rtol, most=MOST_STEPS, exact=True)
+
+    def fixed(self, times: np.ndarray) -> Schedule:
+        """The schedule of fixed steps."""
         return Schedule.fixed(self.start, times, self.step).refined(self.factor)
 
     def with_step(self, step: float) -> Timing:
-        """The same start with another step."""
+        """The same start with fixed steps of another length."""
         return Timing(self.start, step)
 
     @property
+    def is_adaptive(self) -> bool:
+        """Whether the error chooses the steps."""
+        return self.rtol is not None
+
+    @property
     def finer(self) -> Timing:
-        """Half of every step: what shows whether the steps matter."""
-        return replace(self, factor=2 * self.factor)
+        """Half of every step, or a hundredth of the tolerance: what shows whether the steps matter."""
+        if self.rtol is None:
+            return replace(self, factor=2 * self.factor)
+        return replace(self, rtol=max(FINER * self.rtol, FINEST * float(np.finfo(float).eps)))
 
+    def longest(self, times: np.ndarray) -> float | None:
+        """The longest fixed step that a run to these times takes; the asked one where it takes none. None where the
+        steps are adaptive."""
+        return None if self.is_adaptive else self.fixed(times).longest_step or self.step
 
-def longest_step(timing: Timing, times: np.ndarray) -> float:
-    """The longest step that a run to these times takes; the asked one where it takes none."""
-    return timing.at(times).longest_step or timing.step
+    def said(self, times: np.ndarray) -> str:
+        """The steps in words."""
+        return f"step {self.longest(times):g}" if self.rtol is None else f"rtol {self.rtol:g}"

@@ -198,3 +198,12 @@ def test_a_run_says_what_the_model_is_warned_of(odec: Any, tmp_path: Path) -> No
     assert "warning[W0401]" in result.err
     assert "idle" in result.err
     assert len(rows(result.out)) == 2
+
+
+def test_a_fit_takes_a_tolerance(odec: Any, tmp_path: Path) -> None:
+    model, data = tmp_path / "m.ode", tmp_path / "data.csv"
+    model.write_text("param k = 1 in [0, 5]\nstate x = 1\ndx = -k*x\n", encoding="utf-8")
+    data.write_text("t,x\n1,0.61\n2,0.37\n3,0.22\n", encoding="utf-8")
+    result = odec("fit", model, data, "--rtol", "1e-7", "-o", tmp_path / "fit")
+    assert result.code == 0
+    assert "rtol 1e-07" in result.out

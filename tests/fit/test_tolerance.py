@@ -1,0 +1,86 @@
+"""Fits whose steps are chosen by their error: `rtol` instead of a step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.optimize import least_squares
+
+from odec.diagnostics import OdecError
+from odec.fit.fitting import fit
+from odec.solution import solve
+
+LOGISTIC = "param r = 0.5 in [0.01, 5]\nparam K = 8 in [1, 50]\nstate x = 1\ndx = r*x*(1 - x/K)\n"
+
+
+@pytest.fixture
+def logistic(tmp_path: Path) -> Path:
+    path = tmp_path / "logistic.ode"
+    path.write_text(LOGISTIC, encoding="utf-8")
+    return path
+
+
+def seen() -> dict[str, list[float]]:
+    times = np.linspace(0, 12, 9)
+    wobble = 0.1 * np.sin(7 * np.arange(9))
+    return {"t": times.tolist(), "x": (10 / (1 + 9 * np.exp(-0.9 * times)) + wobble).tolist()}
+
+
+def test_a_stiff_model_finds_its_method_f13(shared: Path) -> None:
+    """The rate is 0.8 to 1 %; an explicit method needs 600,000 steps a run."""
+    folder = shared / "cases/F13-stiff-fit"
+    found = fit(folder / "model.ode", folder / "data.csv", rtol=1e-7, output=None)
+    assert found.solver == "rodas5p" and found.step is None
+    assert found.estimates["k1"] == pytest.approx(0.8, rel=0.01)
+    assert not found.step_check.too_large
+
+
+def test_the_optimum_is_that_of_the_differential_equation(logistic: Path) -> None:
+    """SciPy's least squares on its own solution at 1e-11."""
+    data = seen()
+
+    def residuals(values: np.ndarray) -> np.ndarray:
+        r, k = values
+        run = solve_ivp(lambda _, x: r * x * (1 - x / k), (0, 12), [1], t_eval=data["t"], rtol=1e-11, atol=1e-12)
+        return np.asarray(run.y[0] - data["x"])
+
+    oracle = least_squares(residuals, [0.5, 8], xtol=1e-14, ftol=1e-14, gtol=1e-14)
+    found = fit(logistic, data, rtol=1e-9, output=None)
+    assert found.solver == "tsit5"
+    assert found.loss == pytest.approx(2 * oracle.cost, rel=1e-7)
+    assert list(found.estimates.values()) == pytest.approx(oracle.x.tolist(), rel=1e-5)
+
+
+def test_a_loose_tolerance_is_said(logistic: Path) -> None:
+    found = fit(logistic, seen(), rtol=3e-2, output=None)
+    assert found.step_check.too_large
+    (warning,) = [w for w in found.warnings if w.code == "W0601"]
+    assert "the tolerance is too large" in warning.message and "--rtol" in warning.help
+
+
+def test_what_is_written_solves_again(logistic: Path, tmp_path: Path) -> None:
+    found = fit(logistic, seen(), rtol=1e-8, output=tmp_path / "fit")
+    report = json.loads((tmp_path / "fit/fit.json").read_text(encoding="utf-8"))
+    assert (report["rtol"], report["step"], report["solver"]) == (1e-8, None, "tsit5")
+    again = solve(tmp_path / "fit/fitted.ode", times=seen()["t"], rtol=1e-8)
+    residuals = again["x"] - np.array(seen()["x"])
+    assert float(residuals @ residuals) == pytest.approx(found.loss, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"rtol": 1e-6, "step": 0.1}, "E0606"),
+        ({"rtol": -1.0}, "E0606"),
+        ({"rtol": 1e-6, "solver": "rk4"}, "E0606"),
+        ({"rtol": 1e-6, "method": "adam"}, "E0702"),
+    ],
+)
+def test_wrong_tolerances_are_said(logistic: Path, options: dict[str, Any], code: str) -> None:
+    with pytest.raises(OdecError, match=code):
+        fit(logistic, seen(), output=None, **options)
