@@ -357,7 +357,10 @@ class _Builder:
 
     def _solve_number(self, node: tree.Node) -> float:
         """A number of the `solve` statement: params count with their first guess."""
-        formula = self.lowering.number(node)
+        known_errors = len(self.lowering.errors)
+        formula = self.lowering.single(node, "a number of `solve`", "choose one element")
+        if len(self.lowering.errors) > known_errors:
+            return math.nan
         known = {p.symbol: p.value for p in self.params if isinstance(p.value, float)} | self.numbers
         value = evaluate([formula], known)[0] if known.keys() >= set(symbols(formula)) else math.nan
         if not math.isfinite(value):

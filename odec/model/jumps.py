@@ -6,12 +6,14 @@ at t = 10: x += dose        every 24 from 0 to 96: x += dose        when x > 3: 
 from __future__ import annotations
 
 from odec.model.expression import (
+    ZERO,
     Expression,
     add,
     call,
     divide,
     multiply,
     negate,
+    shape_text,
     subtract,
 )
 from odec.model.lower import Lowering
@@ -47,15 +49,24 @@ def _jump(
     found = tuple(changes.values())
     match statement:
         case tree.At():
-            return Jump("at", found, statement.span, times=tuple(map(lowering.number, statement.times)))
+            cure = "write several times with commas: `at 1, 2: …`"
+            moments = tuple(lowering.single(time, "a time", cure) for time in statement.times)
+            return Jump("at", found, statement.span, times=moments)
         case tree.Every():
             ends = (statement.start, statement.stop)
+            cure = "choose one element"
             times = (
-                lowering.number(statement.period),
-                *(None if end is None else lowering.number(end) for end in ends),
+                lowering.single(statement.period, "a period", cure),
+                *(None if end is None else lowering.single(end, "a time", cure) for end in ends),
             )
             return Jump("every", found, statement.span, times=times)
-    return Jump("when", found, statement.span, condition=lowering.condition(statement.condition))
+    condition = lowering.condition(statement.condition)
+    if condition.shape:
+        message = f"a condition of `when` is one, and this is {shape_text(condition.shape)}"
+        cure = "ask one number, such as `max(x) > 1`"
+        lowering.errors.append(names.source.error("E0301", message, statement.condition.span, cure))
+        condition = ZERO
+    return Jump("when", found, statement.span, condition=condition)
 
 
 def _changed(old: Expression, change: tree.Change, lowering: Lowering) -> Expression:

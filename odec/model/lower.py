@@ -69,6 +69,15 @@ class Lowering:
         formula = self._lower(node, values or {})
         return choose(formula, ONE, ZERO) if formula.is_condition else formula
 
+    def single(self, node: tree.Node, what: str, cure: str) -> Expression:
+        """The formula of an expression that must be one number; E0301 for an array."""
+        formula = self.number(node)
+        if formula.shape:
+            message = f"{what} is one number, and `{self._excerpt(node)}` is {shape_text(formula.shape)}"
+            self._report("E0301", message, node, cure)
+            return ZERO
+        return formula
+
     def condition(self, node: tree.Node, values: Mapping[str, Expression] | None = None) -> Expression:
         """The formula of a condition."""
         return self._lower(node, values or {})
