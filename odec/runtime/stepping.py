@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 
-from odec.runtime.methods import Rosenbrock, Tableau
+from odec.runtime.tableau import Rosenbrock, Tableau, combined
 
 Tensor = Any
 # rhs(c, x) -> the slope at fraction c of the step, of the shape of x.
@@ -105,15 +104,4 @@ def along(dense: Sequence[Tensor], theta: Tensor) -> Tensor:
     total = dense[-1]
     for part in reversed(dense[:-1]):
         total = part + theta * total
-    return total
-
-
-def combined(weights: Sequence[float], arrays: Sequence[Tensor]) -> Tensor:
-    """Σ w_i a_i without the terms whose weight is zero."""
-    terms = [a if w == 1 else float(w) * a for w, a in zip(weights, arrays, strict=False) if w != 0]
-    if not terms:
-        return ops.zeros_like(arrays[0])
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
     return total
