@@ -58,8 +58,8 @@ def scan(source: Source) -> Scan:
 def _description(text: str) -> str:
     lines = []
     for line in text.split("\n"):
-        # A line joined to the next by `\\` is no statement of its own.
-        line = line.strip().lstrip("\\ \t")
+        # A line joined to the next by `\\` is no statement of its own, and a `;` behind nothing ends none.
+        line = line.strip().lstrip("\\; \t")
         if line.startswith("##"):
             lines.append(_comment(line))
         elif line and not line.startswith("#"):
