@@ -44,13 +44,14 @@ STEP = "the steps became tiny"
 EXACT = "the data are met exactly"
 LIMIT = "the limit of iterations was reached"
 UNFINISHED = "all epochs were run before an optimum was reached"
+INTERRUPTED = "interrupted"
 NOT_FINITE = "the model gives no finite number at the start"
 OUTSIDE = "a model value or sd lies outside the domain of its distribution at the start"
 NO_VALUE = frozenset({NOT_FINITE, OUTSIDE})
 # A loss beyond this has overflowed, or is about to: the point counts as one that cannot be computed.
 LARGEST = 1e100
 CONVERGED = frozenset({GRADIENT, REDUCTION, STEP, EXACT})
-UNFINISHED_WITH_RESULT = frozenset({LIMIT, UNFINISHED})
+UNFINISHED_WITH_RESULT = frozenset({LIMIT, UNFINISHED, INTERRUPTED})
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,9 @@ def minimise(
     box: Box,
     settings: Settings | None = None,
     progress: Callable[[Search], None] | None = None,
+    begun: Search | None = None,
 ) -> Search:
-    """All starts (S, P) followed to their ends.
+    """All starts (S, P) followed to their ends; a search that was `begun` goes on from where it stands.
 
     >>> line = lambda z, rows: squares(z - 3.0, np.ones((len(z), 1, 1)))
     >>> box = Box(np.array([-10.0]), np.array([10.0]), np.array([1.0]), np.array([True]))
@@ -191,7 +193,7 @@ def minimise(
     array([[3.]])
     """
     settings = settings or Settings()
-    search = begin(evaluate, start, box, settings)
+    search = begin(evaluate, start, box, settings) if begun is None else begun
     while len(search.running):
         advance(search, evaluate, box, settings)
         if np.isfinite(search.loss).any():
