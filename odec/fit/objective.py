@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +28,9 @@ class Objective(Protocol):
         """The loss with residuals (S, K) and a Jacobian (S, K, Q) by the coordinates; with `expected` the second
         derivative is Fisher's information."""
 
+    def with_measured(self, measured: np.ndarray) -> Objective:
+        """The same loss of other data (M,), or (S, M) where each of S points has its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Squares:
@@ -46,6 +49,10 @@ class Squares:
         """See `Objective`."""
         with np.errstate(over="ignore", invalid="ignore"):
             return squares(self._residuals(prediction), self.weights[:, None] * prediction.slopes)
+
+    def with_measured(self, measured: np.ndarray) -> Squares:
+        """See `Objective`."""
+        return replace(self, cells=replace(self.cells, measured=measured))
 
     def _residuals(self, prediction: Prediction) -> np.ndarray:
         residuals: np.ndarray = self.weights * (prediction.values - self.cells.measured)
@@ -95,8 +102,23 @@ class Likelihood:
                 jacobians.append(jacobian)
         return Points(loss, np.concatenate(residuals, axis=1), np.concatenate(jacobians, axis=1))
 
+    def with_measured(self, measured: np.ndarray) -> Likelihood:
+        """See `Objective`."""
+        return replace(self, cells=replace(self.cells, measured=measured))
+
+    def numbers(self, prediction: Prediction) -> list[list[np.ndarray]]:
+        """For each noise what its distribution takes, each (S, n), at its cells."""
+        return [numbers for numbers, _ in self._numbers(prediction, False)]
+
     def _densities(self, prediction: Prediction, with_slopes: bool) -> list[tuple[Density, np.ndarray]]:
         """For each noise its density at its cells, and the slopes (d', S, n, Q) of the numbers that are kept."""
+        return [
+            (density(noise.at.kind, self.cells.measured[..., noise.at.cells], numbers), slopes)
+            for noise, (numbers, slopes) in zip(self.noises, self._numbers(prediction, with_slopes), strict=True)
+        ]
+
+    def _numbers(self, prediction: Prediction, with_slopes: bool) -> list[tuple[list[np.ndarray], np.ndarray]]:
+        """For each noise its distribution's numbers at its cells, and the slopes of those that are kept."""
         count = len(prediction.theta)
         vary = any(any(noise.varying) for noise in self.noises)
         rows = self.rows(prediction.theta) if vary else None
@@ -124,8 +146,7 @@ class Likelihood:
                         by_state = arguments.by_state[place]
                         slope = slope + np.einsum("dsn,sndq->snq", by_state, prediction.state_slopes[:, cells])
                 slopes.append(slope)
-            dense = density(noise.at.kind, self.cells.measured[cells], numbers)
-            result.append((dense, np.stack(slopes) if with_slopes else np.zeros(0)))
+            result.append((numbers, np.stack(slopes) if with_slopes else np.zeros(0)))
         return result
 
     def rows(self, theta: np.ndarray) -> np.ndarray:

@@ -98,14 +98,16 @@ class Problem:
             slopes = np.concatenate([points.jacobian, jacobian], axis=1) * self.scale.slope(theta)[:, None, :]
             return Points(points.loss + own, np.concatenate([points.residuals, residuals], axis=1), slopes)
 
-    def batched(self, starts: int) -> Evaluate:
-        """`evaluate` for a search of `starts` starts: few batch sizes, so few compilations."""
+    def batched(self, starts: int, measured: np.ndarray | None = None) -> Evaluate:
+        """`evaluate` for a search of `starts` starts: few batch sizes, so few compilations. Each start may have data
+        `measured` (S, M) of its own."""
         sizes = [starts]
         while sizes[-1] // SHRINK >= SMALLEST_BATCH:
             sizes.append(-(-sizes[-1] // SHRINK))
 
         def evaluate(z: np.ndarray, rows: np.ndarray) -> Points:
-            return self.evaluate(z, min(size for size in sizes if size >= len(z)))
+            problem = self if measured is None else self.with_measured(measured[rows])
+            return problem.evaluate(z, min(size for size in sizes if size >= len(z)))
 
         return evaluate
 
@@ -127,6 +129,10 @@ class Problem:
         """What each measured column has of the loss at the coordinates' values `theta` (Q,)."""
         losses, columns = self.losses(theta[None])[0], self.runs.cells.columns
         return {name: float(np.sum(losses[columns == i])) for i, name in enumerate(self.data.names)}
+
+    def with_measured(self, measured: np.ndarray) -> Problem:
+        """The same problem with other data (M,), or (S, M) for the S points that it is asked for, at the same cells."""
+        return replace(self, objective=self.objective.with_measured(measured))
 
     def with_timing(self, timing: Timing) -> Problem:
         """The same problem stepped otherwise."""

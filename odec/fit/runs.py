@@ -32,7 +32,9 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The M measured cells in the data's fixed order: row of the data, column, experiment, and the datum, each (M,)."""
+    """The M measured cells in the data's fixed order: row of the data, column, experiment, and the datum, each (M,).
+
+    Of simulated data `measured` is (S, M), a table for each point that is asked for."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -85,12 +87,21 @@ class Runs:
 
     def solution(self, theta: np.ndarray, experiment: int, times: np.ndarray, columns: Sequence[str]) -> np.ndarray:
         """One experiment's solution (S, times, columns) at the coordinates' values `theta` (S, Q)."""
-        group = next(group for group in self.design.groups if experiment in group.experiments)
-        alone = Group((experiment,), group.initial.rows([group.experiments.index(experiment)]))
-        given = self._given(alone, theta)
+        given = self._given(self._alone(experiment), theta)
         return np.asarray(
             simulate.solve(self.model, self.timing.at(times), method=self.solver, columns=columns, **given)
         )
+
+    def solution_slopes(
+        self, theta: np.ndarray, experiment: int, times: np.ndarray, columns: Sequence[str]
+    ) -> np.ndarray:
+        """How one experiment's solution moves with the coordinates, (S, times, columns, Q), at `theta` (S, Q)."""
+        alone = self._alone(experiment)
+        slots = self._slots(alone)
+        given = {"method": self.solver, "columns": columns, **self._given(alone, theta)}
+        _, moved = simulate.sensitivities(self.model, self.timing.at(times), wrt=slots.names, **given)
+        slopes: np.ndarray = np.asarray(moved) @ slots.matrix(theta.shape[1])[0]
+        return slopes
 
     def is_stiff(self, theta: np.ndarray) -> bool:
         """Whether an explicit run at the coordinates' values `theta` (Q,) finds an experiment stiff, or comes to no
@@ -103,6 +114,11 @@ class Runs:
             if np.isin(run.status, (STIFF, TOO_MANY, TOO_SMALL)).any():
                 return True
         return False
+
+    def _alone(self, experiment: int) -> Group:
+        """A group of one experiment."""
+        group = next(group for group in self.design.groups if experiment in group.experiments)
+        return Group((experiment,), group.initial.rows([group.experiments.index(experiment)]))
 
     @cached_property
     def _parts(self) -> tuple[_Part, ...]:
