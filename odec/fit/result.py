@@ -229,7 +229,8 @@ def _uncertainty(problem: Problem, search: Search, fixed: np.ndarray) -> Uncerta
     if problem.is_likelihood:
         jacobian, variance = problem.evaluate(search.z[[best]], expected=True).jacobian[0], 0.5
     slopes = jacobian / scale.slope(theta)
-    return uncertainty(residuals, slopes, theta, scale.names, fixed, scale.units(theta), problem.size, variance)
+    units, size = scale.units(theta), problem.size
+    return uncertainty(residuals, slopes, theta, scale.names, fixed, units, size, variance, scale.log)
 
 
 def _criteria(problem: Problem, loss: float, count: int) -> Criteria:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from odec.fit.uncertainty import uncertainty
 
@@ -70,7 +71,52 @@ def test_three_in_one_direction_are_told_with_their_changes() -> None:
     e, f = np.exp(-T), np.cos(T)
     found = uncertainty(e, np.stack([e, f, e + f], axis=1), np.ones(3), ("a", "b", "c"), np.zeros(3, dtype=bool))
     (sentence,) = found.undetermined
-    assert sentence.startswith("a, b and c: not determined separately")
+    assert sentence == "a, b and c: not determined separately; a*s, b*s, c/s fit as well for every s"
+
+
+def test_three_that_change_by_no_common_factor_are_told_with_their_changes() -> None:
+    e, f = np.exp(-T), np.cos(T)
+    values, none = np.array([1.0, 3.7, 0.4]), np.zeros(3, dtype=bool)
+    (sentence,) = uncertainty(e, np.stack([e, f, e + f], axis=1), values, ("a", "b", "c"), none).undetermined
+    assert sentence.startswith("a, b and c: not determined separately; changing a by +1, b by +1, c by -1")
+
+
+def test_scale_of_the_search_says_whether_a_sum_or_a_product_is_meant() -> None:
+    e, none = np.exp(-T), np.zeros(2, dtype=bool)
+    jacobian = np.stack([e, e], axis=1)
+    for log, sentence in ((False, "a and b: only a + b is determined"), (True, "a and b: only a*b is determined")):
+        found = uncertainty(e, jacobian, np.ones(2), ("a", "b"), none, log=np.array([log, log]))
+        assert found.undetermined == (sentence,)
+
+
+def test_powers_are_told() -> None:
+    # y depends on a*b^2 alone: at (3, 2) ∂/∂a = b² = 4, ∂/∂b = 2ab = 12.
+    e, none = np.exp(-T), np.zeros(2, dtype=bool)
+    (sentence,) = uncertainty(e, np.stack([4 * e, 12 * e], axis=1), np.array([3.0, 2.0]), ("a", "b"), none).undetermined
+    assert sentence == "a and b: not determined separately; a*s^2, b/s fit as well for every s"
+
+
+def test_covariance_leaves_out_what_nothing_determines() -> None:
+    e, f = np.exp(-T), np.cos(T)
+    none = np.zeros(3, dtype=bool)
+    found = uncertainty(0.1 * e, np.stack([e, e, f], axis=1), np.array([1.0, 3.0, 1.0]), ("a", "b", "c"), none)
+    np.testing.assert_allclose(np.abs(found.directions), [[1, 1, 0]], atol=1e-12)
+    # The variance of a + b is that of the one parameter that the sum would be.
+    one = uncertainty(0.1 * e, np.stack([e, f], axis=1), np.ones(2), ("a", "c"), none[:2])
+    sum_of = np.array([1.0, 1.0, 0.0])
+    np.testing.assert_allclose(sum_of @ found.covariance @ sum_of, one.covariance[0, 0], rtol=1e-10)
+
+
+def test_intervals_take_students_t_and_the_logarithm() -> None:
+    design = np.stack([np.ones(5), np.arange(5.0)], axis=1)
+    residuals = np.array([0.1, -0.2, 0.0, 0.2, -0.1])  # orthogonal to both columns
+    found = uncertainty(residuals, design, np.array([1.0, 2.0]), ("a", "b"), np.zeros(2, dtype=bool))
+    assert found.quantile == pytest.approx(3.18245, abs=1e-5)  # t with 3 degrees of freedom, any table
+    (low, high), (log_low, log_high) = found.intervals(np.array([1.0, 2.0]), np.array([False, True]))
+    assert (high - low) / 2 == pytest.approx(found.quantile * found.standard_errors[0])
+    assert low + high == pytest.approx(2.0)
+    assert log_low * log_high == pytest.approx(4.0)
+    assert np.log(log_high / 2) == pytest.approx(found.quantile * found.standard_errors[1] / 2)
 
 
 def test_parameters_at_a_bound_are_left_out() -> None:
