@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from odec import losses
     from odec.compiler import Compiled, check, compile_file, compile_source
     from odec.diagnostics import Diagnostic, OdecError
     from odec.fit.fitting import Fit, fit
@@ -55,13 +56,14 @@ __all__ = [
     "compile_source",
     "fit",
     "load_model",
+    "losses",
     "solve",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "fit":
-        return import_module("odec.fit")
+    if name in ("fit", "losses"):
+        return import_module(f"odec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'odec' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
@@ -70,7 +72,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, "fit"})
+    return sorted({*globals(), *_HOMES, "fit", "losses"})
 
 
 class _FitFolder(ModuleType):

@@ -37,6 +37,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "compiler": ({"syntax", "model", "passes", "emit"}, set()),
     "runtime": (set(), {"keras", "numpy", "tensorflow", "jax", "torch"}),
     "loading": ({"compiler", "runtime"}, set()),
+    "losses": (set(), {"keras", "numpy"}),
     "tables": (set(), {"numpy", "pandas"}),
     "inputs": ({"runtime", "tables"}, {"numpy"}),
     "solution": ({"arithmetic", "inputs", "loading", "runtime"}, {"numpy", "pandas", "keras"}),
