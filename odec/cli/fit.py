@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ TEXTS = ("fitted.ode", "trajectory.csv")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the further first guesses.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of adam.")
 @click.option("--learning-rate", type=NUMBER, help="Learning rate of adam.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder, where there is one.")
 @click.option("-o", "--output", type=FILE, default="fit", show_default=True, help="The folder for the results.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout instead of as text.")
 def command(
@@ -69,15 +71,28 @@ def command(
             if options[name] is not None:
                 raise click.UsageError(f"--{name.replace('_', '-')} belongs to --method adam")
     layer_class(model)  # `fit` finds it loaded, and writes the estimates into the text of the file
-    from odec.fit.fitting import fit
+    from odec.fit.fitting import Interrupted, fit
 
     given = {name: value for name, value in options.items() if value is not None}
     given |= {"start": start or None, "fix": fix or None, "inputs": inputs or None, "conditions": conditions}
-    with bar("fitting") as progress:
-        result = fit(model, data, output=output, progress=progress, **given)
+    interruption = None
+    try:
+        with bar("fitting", _unit(options)) as progress:
+            result = fit(model, data, output=output, progress=progress, **given)
+    except Interrupted as interrupted:
+        interruption, result = interrupted, interrupted.fit
     if as_json:
         warn(result.warnings)
         print_json(result.as_dict())
     else:  # the text holds the warnings
         click.echo(result.text)
     click.echo(f"wrote {output}", err=True)
+    if interruption is not None:
+        raise interruption
+
+
+def _unit(options: Mapping[str, Any]) -> str:
+    """What the progress counts."""
+    if options["method"] == "adam":
+        return "epochs"
+    return "starts ended" if (options["starts"] or 1) > 1 else "iterations at most"

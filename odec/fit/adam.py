@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from odec.diagnostics import OdecError
-from odec.fit.least_squares import GRADIENT, LARGEST, NOT_FINITE, STEP, UNFINISHED, Search, steepest
+from odec.fit.checkpoint import Journal, Stopped
+from odec.fit.least_squares import GRADIENT, INTERRUPTED, LARGEST, NOT_FINITE, STEP, UNFINISHED, Search, steepest
 from odec.fit.problem import Problem
 from odec.fit.scale import Scale
 from odec.runtime.descent import Descent, State, prepared
 
 if TYPE_CHECKING:
-    from odec.fit.fitting import Progress
+    from odec.fit.strategy import Progress
 
 SEARCH_RATE = 0.02
 CHUNKS = 20
+STAGE = "adam"
 # An end this near the Gauss-Newton optimum, in units of each parameter's size, counts as one too: data that are met
 # exactly leave residuals of no direction.
 NEAR = 1e-4
@@ -30,9 +32,16 @@ FLAT = 1e-3
 
 
 def adam(
-    problem: Problem, z: np.ndarray, *, epochs: int, learning_rate: float | None, progress: Progress | None = None
+    problem: Problem,
+    z: np.ndarray,
+    *,
+    epochs: int,
+    learning_rate: float | None,
+    journal: Journal,
+    progress: Progress | None = None,
 ) -> Search:
     """Runs `epochs` of Adam from each start `z` (S, P, search coordinates); each start ends at the best point it saw.
+    The journal keeps where they stand between chunks of epochs.
 
     Raises OdecError: E0606 for a number of epochs or a rate that is not positive, E0702 for what is not the plain least
     squares of one experiment.
@@ -64,17 +73,32 @@ def adam(
         epochs=epochs,
         floor=max(problem.floor, np.finfo(float).tiny),
     )
-    state = State.at(((values if linear else z) / unit).T)
+    state, done = _kept(journal) or (State.at(((values if linear else z) / unit).T), 0)
     run = descent.compiled()
-    done, chunk = 0, -(-epochs // CHUNKS)
+    chunk = -(-epochs // CHUNKS)
     while done < epochs:
         count = min(chunk, epochs - done)
         state = run(state, done, count, others, given)
         done += count
         if progress is not None:
             progress(done, epochs, float(np.min(state.best_loss)))
+        try:
+            journal.keep(STAGE, vars(state) | {"done": np.array(done)})
+        except Stopped:
+            break
     ends = np.asarray(state.best_z).T * unit
-    return _search(problem, scale.to_search(scale.clipped(ends)) if linear else ends, epochs)
+    at = scale.to_search(scale.clipped(ends)) if linear else ends
+    return _search(problem, at, done, UNFINISHED if done == epochs else INTERRUPTED)
+
+
+def _kept(journal: Journal) -> tuple[State, int] | None:
+    """Where the journal's stage stands, and the epochs until then."""
+    kept = journal.stage(STAGE)
+    if kept is None:
+        return None
+    arrays = dict(kept)
+    done = int(arrays.pop("done"))
+    return State(**arrays), done
 
 
 def _check_plain(problem: Problem) -> None:
@@ -103,13 +127,13 @@ def _coordinates(scale: Scale, linear: bool) -> tuple[np.ndarray, np.ndarray, np
     return scale.log, unit, box.lower / unit, box.upper / unit
 
 
-def _search(problem: Problem, z: np.ndarray, epochs: int) -> Search:
-    """The ends of all starts in the form that the report reads."""
+def _search(problem: Problem, z: np.ndarray, epochs: int, otherwise: str) -> Search:
+    """The ends of all starts in the form that the report reads; the reason of one that is no optimum is `otherwise`."""
     points = problem.evaluate(z)
     residuals, jacobian = points.residuals, points.jacobian
     with np.errstate(invalid="ignore"):
         good = (points.loss < LARGEST) & np.isfinite(jacobian).all(axis=(1, 2))
-    reason = np.where(good, UNFINISHED, NOT_FINITE).astype(object)
+    reason = np.where(good, otherwise, NOT_FINITE).astype(object)
     loss = np.where(good, points.loss, np.inf)
     cosine = np.where(good, steepest(z, residuals, jacobian, problem.scale.box), np.inf)
     reason[cosine <= FLAT] = GRADIENT

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
+
+import odec
 from odec.arithmetic import arithmetic_said
-from odec.diagnostics import OdecError, nearest
+from odec.diagnostics import Diagnostic
 from odec.files import kept_if_filled, ready_folder
-from odec.fit.least_squares import NO_VALUE, Search, Settings, minimise
+from odec.fit.checkpoint import FILE, Journal, fingerprint
+from odec.fit.interruption import Interrupted, interruptible
+from odec.fit.least_squares import INTERRUPTED, Search, Settings, minimise
 from odec.fit.problem import Problem
 from odec.fit.result import Criteria, Estimate, Fit, result
 from odec.fit.setup import Asked, problem_of
-from odec.fit.steps import found_step, not_finite
+from odec.fit.steps import found_step
+from odec.fit.strategy import METHODS, Progress, Strategy, searched
 
-__all__ = ["METHODS", "Criteria", "Estimate", "Fit", "Progress", "fit"]
+__all__ = ["METHODS", "Criteria", "Estimate", "Fit", "Interrupted", "Progress", "fit"]
 
-METHODS = ("lm", "adam", "scipy")
 MOST_REFITS = 4
-
-
-class Progress(Protocol):
-    """Called during a search: `done` of `total` (starts, iterations or epochs) and the least loss so far."""
-
-    def __call__(self, done: int, total: int, best_loss: float) -> None:
-        """Shows how far the search is."""
 
 
 @arithmetic_said
@@ -52,6 +49,7 @@ def fit(
     conditions: Any = None,
     weights: str = "none",
     output: str | Path | None = "fit",
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Fit:
     """Fits the parameters of `model` (a path or a layer class) to `data` (a path, a DataFrame or a dict of columns).
@@ -72,33 +70,45 @@ def fit(
     `scipy` (SciPy's `least_squares`, or L-BFGS-B for a likelihood, one start after the other) or `adam`, to which
     `epochs` and `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong. The
     report is written to the folder `output` (None: nowhere).
-    Raises OdecError for a wrong model, data, start or folder, before any search.
+
+    While it searches a checkpoint is written into that folder every few seconds. With `resume` the fit goes on from
+    there, bit for bit as if it had not been ended; where there is none it begins anew.
+    Raises OdecError for a wrong model, data, start, folder or checkpoint, before any search; `Interrupted`, a
+    KeyboardInterrupt, where Ctrl-C ended the search: what there is, is then written, and is its `fit`.
     """
-    began = clock.perf_counter()
-    if method not in METHODS:
-        known = " or ".join(f"`{name}`" for name in METHODS)
-        raise OdecError.of(
-            "E0606", f"there is no fit method `{method}`", help=nearest(method, METHODS) or f"choose {known}"
-        )
-    if starts < 1:
-        raise OdecError.of("E0606", f"{starts} starts were asked for", help="at least one start is needed")
+    strategy = Strategy(method, starts, seed, epochs, learning_rate)
     layer, text = _loaded(model)
     asked = Asked(time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights)
-    problem, accurate = problem_of(layer, data, asked)
     made = output is not None and not Path(output).exists()
     folder = None if output is None else ready_folder(output)
-    with kept_if_filled(folder, made):
-        search = _searched(problem, method, starts, seed, epochs, learning_rate, progress)
-        if accurate and method != "adam":
+    with kept_if_filled(folder, made), interruptible() as stopped:
+        journal = Journal(None if folder is None else folder / FILE, stopped)
+        problem, accurate = problem_of(layer, data, asked)
+        journal.identify(fingerprint(problem, vars(strategy), odec.__version__), resume)
+        search = searched(problem, strategy, journal, progress)
+        if accurate and method != "adam" and not stopped():
             problem, search = _with_enough_steps(problem, search)
-        found = result(problem, search, method, accurate, starts, seed, clock.perf_counter() - began)
-        if folder is None:
-            return found
-        from odec.fit.report import write_report
+        found = result(problem, search, method, accurate, starts, seed, journal.seconds)
+        if INTERRUPTED in search.reason:
+            found = _marked(found, search)
+        if folder is not None:
+            from odec.fit.report import write_report
 
-        found = replace(found, output=folder)
-        write_report(found, folder, layer, text, time)
+            found = replace(found, output=folder)
+            write_report(found, folder, layer, text, time)
+        if not found.interrupted:
+            journal.remove()
+        if stopped():
+            raise Interrupted(found)
         return found
+
+
+def _marked(found: Fit, search: Search) -> Fit:
+    """The fit with what must be said of one that was interrupted."""
+    running, starts = int(np.sum(search.reason == INTERRUPTED)), len(search.reason)
+    message = f"the search was interrupted: {running} of {starts} starts had not ended"
+    warning = Diagnostic("W0607", message, help="`--resume` goes on from there", severity="warning")
+    return replace(found, interrupted=True, warnings=(warning, *found.warnings))
 
 
 def _loaded(model: Any) -> tuple[Any, str | None]:
@@ -110,34 +120,6 @@ def _loaded(model: Any) -> tuple[Any, str | None]:
 
     layer = load_model(model)
     return layer, Source.from_file(model).text if Path(model).suffix != ".py" else None
-
-
-def _searched(
-    problem: Problem,
-    method: str,
-    starts: int,
-    seed: int,
-    epochs: int,
-    learning_rate: float | None,
-    progress: Progress | None,
-) -> Search:
-    """The end of every start. E0605 where none has a value."""
-    z = problem.scale.draw(starts, seed)
-    if method == "lm":
-        settings = Settings(floor=problem.floor)
-        search = minimise(problem.batched(starts), z, problem.scale.box, settings, _watch(progress, starts))
-    elif method == "scipy":
-        from odec.fit.peers import scipy_search
-
-        search = scipy_search(problem, z, progress)
-    else:
-        from odec.fit.adam import adam
-
-        search = adam(problem, z, epochs=epochs, learning_rate=learning_rate, progress=progress)
-    if search.reason[search.best] in NO_VALUE:
-        message = not_finite(problem, problem.scale.to_values(z[0]))
-        raise OdecError.of("E0605", message, help="start from other values, or narrow the bounds")
-    return search
 
 
 def _with_enough_steps(problem: Problem, search: Search) -> tuple[Problem, Search]:
@@ -157,19 +139,3 @@ def _with_enough_steps(problem: Problem, search: Search) -> tuple[Problem, Searc
         search.iterations[best] += again.iterations[0]
         search.evaluations[best] += again.evaluations[0]
     return problem, search
-
-
-def _watch(progress: Progress | None, starts: int) -> Any:
-    if progress is None:
-        return None
-
-    def watch(search: Search) -> None:
-        ended = starts - len(search.running)
-        loss = float(search.loss[search.best])
-        if starts > 1:
-            progress(ended, starts, loss)
-        else:
-            limit = Settings().iterations
-            progress(limit if ended else int(search.iterations[0]), limit, loss)
-
-    return watch

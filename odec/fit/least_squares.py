@@ -135,8 +135,9 @@ def begin(evaluate: Evaluate, start: np.ndarray, box: Box, settings: Settings) -
     reason[good & (loss <= settings.floor)] = EXACT
     return Search(
         z=z,
-        residuals=np.array(points.residuals),
-        jacobian=np.array(points.jacobian),
+        # In one order in memory: sums must come out to the last bit as in a search that was stored and goes on.
+        residuals=np.array(points.residuals, order="C"),
+        jacobian=np.array(points.jacobian, order="C"),
         loss=loss,
         radius=np.full(count, float(settings.radius)),
         iterations=np.zeros(count, dtype=int),

@@ -7,43 +7,61 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
-from odec.fit.least_squares import GRADIENT, LIMIT, NOT_FINITE, OUTSIDE, REDUCTION, STEP, Points, Search
+from odec.fit.checkpoint import Journal, Stopped
+from odec.fit.least_squares import GRADIENT, LIMIT, NOT_FINITE, OUTSIDE, REDUCTION, RUNNING, STEP, Points, Search
 from odec.fit.problem import Problem
 
 if TYPE_CHECKING:
-    from odec.fit.fitting import Progress
+    from odec.fit.strategy import Progress
 
 # SciPy's `status` of `least_squares` in our words.
 REASONS = {0: LIMIT, 1: GRADIENT, 2: REDUCTION, 3: STEP, 4: REDUCTION}
 # What a point without a value counts as, so that a search steps back from it.
 NO_VALUE_LOSS = 1e100
 TOLERANCE = 1e-12
+STAGE = "scipy"
 
 
-def scipy_search(problem: Problem, z: np.ndarray, progress: Progress | None = None) -> Search:
-    """The ends of all starts `z` (S, Q): of `least_squares` for a sum of squares, of L-BFGS-B for a likelihood."""
-    ends, reasons, counts = [], [], []
-    best = np.inf
-    for i, start in enumerate(z):
-        one = _Remembered(problem)
-        first = one.at(start)
-        if not np.isfinite(first.loss[0]) or not np.isfinite(first.jacobian).all():
-            ends.append(start)
-            reasons.append(OUTSIDE if np.isposinf(first.loss[0]) else NOT_FINITE)
-            counts.append((0, 1))
-            continue
-        end, reason, iterations = _likelihood(one, start) if problem.is_likelihood else _squares(one, start)
-        ends.append(np.clip(end, problem.scale.box.lower, problem.scale.box.upper))
-        reasons.append(reason)
-        counts.append((iterations, one.count))
-        best = min(best, float(one.at(ends[-1]).loss[0]))
+def scipy_search(problem: Problem, z: np.ndarray, journal: Journal, progress: Progress | None = None) -> Search:
+    """The ends of all starts `z` (S, Q): of `least_squares` for a sum of squares, of L-BFGS-B for a likelihood. The
+    journal keeps those that have ended; where the user stops, the others are left running at their starts."""
+    box, count = problem.scale.box, len(z)
+    kept = journal.stage(STAGE) or {
+        "z": np.clip(z, box.lower, box.upper),
+        "loss": np.full(count, np.inf),
+        "reason": np.full(count, RUNNING, dtype="<U80"),
+        "iterations": np.zeros(count, dtype=int),
+        "evaluations": np.zeros(count, dtype=int),
+    }
+    for i in np.flatnonzero(kept["reason"] == RUNNING):
+        end = _followed(problem, z[i])
+        for name, value in end.items():
+            kept[name][i] = value
         if progress is not None:
-            progress(i + 1, len(z), best)
-    last = problem.evaluate(np.stack(ends))
-    iterations, evaluations = np.array(counts).T
+            progress(int(i) + 1, count, float(kept["loss"].min()))
+        try:
+            journal.keep(STAGE, kept)
+        except Stopped:
+            break
+    last = problem.evaluate(kept["z"])
     loss = np.where(np.isfinite(last.loss), last.loss, np.inf)
-    said = np.array(reasons, dtype=object)
-    return Search(np.stack(ends), last.residuals, last.jacobian, loss, np.ones(len(z)), iterations, evaluations, said)
+    counts = kept["iterations"], kept["evaluations"]
+    return Search(
+        kept["z"], last.residuals, last.jacobian, loss, np.ones(count), *counts, kept["reason"].astype(object)
+    )
+
+
+def _followed(problem: Problem, start: np.ndarray) -> dict[str, Any]:
+    """The end of one start (Q,), with its reason."""
+    one = _Remembered(problem)
+    first = one.at(start)
+    if not np.isfinite(first.loss[0]) or not np.isfinite(first.jacobian).all():
+        reason = OUTSIDE if np.isposinf(first.loss[0]) else NOT_FINITE
+        return {"z": start, "reason": reason, "iterations": 0, "evaluations": 1}
+    end, reason, iterations = _likelihood(one, start) if problem.is_likelihood else _squares(one, start)
+    end = np.clip(end, problem.scale.box.lower, problem.scale.box.upper)
+    loss = float(one.at(end).loss[0])
+    return {"z": end, "loss": loss, "reason": reason, "iterations": iterations, "evaluations": one.count}
 
 
 class _Remembered:

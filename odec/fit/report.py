@@ -94,6 +94,7 @@ def report_dict(fit: Fit) -> dict[str, Any]:
         "method": fit.method,
         "converged": fit.converged,
         "reason": fit.reason,
+        "interrupted": fit.interrupted,
         "iterations": fit.iterations,
         "evaluations": fit.evaluations,
         "residual_variance": doubt.variance,
@@ -123,7 +124,7 @@ def report_text(fit: Fit) -> str:
     data = fit.problem.data
     end = "converged" if fit.converged else "did not converge"
     lines = [
-        f"{fit.problem.model.description.name} fitted to {data.name}",
+        f"{fit.problem.model.description.name} fitted to {data.name}" + (" (INTERRUPTED)" if fit.interrupted else ""),
         "",
         f"{fit.loss_name:<22} {fit.loss:.6g} over {fit.observations} values",
         *_likelihood(fit),

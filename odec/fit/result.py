@@ -77,7 +77,7 @@ class Fit:
     `parameters` are what was searched, `fixed` what was not. `counts` and `losses` are those of each column; `seconds`
     is the whole fit, compilation included. `starts` were tried, `failed` says how many ended without a result and why.
     `step` is the longest fixed step, None where the steps are chosen by a tolerance (`problem.timing`). `problem` is
-    what was solved, for more questions.
+    what was solved, for more questions. `interrupted`: the user stopped it before all starts had ended.
     """
 
     loss: float
@@ -108,6 +108,7 @@ class Fit:
     problem: Problem
     accurate: bool
     output: Path | None = None
+    interrupted: bool = False
 
     @property
     def values(self) -> np.ndarray:
