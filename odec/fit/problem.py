@@ -101,9 +101,7 @@ class Problem:
     def batched(self, starts: int, measured: np.ndarray | None = None) -> Evaluate:
         """`evaluate` for a search of `starts` starts: few batch sizes, so few compilations. Each start may have data
         `measured` (S, M) of its own."""
-        sizes = [starts]
-        while sizes[-1] // SHRINK >= SMALLEST_BATCH:
-            sizes.append(-(-sizes[-1] // SHRINK))
+        sizes = batch_sizes(starts)
 
         def evaluate(z: np.ndarray, rows: np.ndarray) -> Points:
             problem = self if measured is None else self.with_measured(measured[rows])
@@ -137,3 +135,11 @@ class Problem:
     def with_timing(self, timing: Timing) -> Problem:
         """The same problem stepped otherwise."""
         return replace(self, runs=replace(self.runs, timing=timing))
+
+
+def batch_sizes(starts: int) -> list[int]:
+    """The sizes of batches in a search of so many starts, the largest first."""
+    sizes = [starts]
+    while sizes[-1] // SHRINK >= SMALLEST_BATCH:
+        sizes.append(-(-sizes[-1] // SHRINK))
+    return sizes

@@ -18,23 +18,31 @@ FINER = 0.01
 @dataclass(frozen=True)
 class Timing:
     """Fixed steps of the length `step` from `start`, each cut into `factor`; or, where `rtol` is said, steps chosen by
-    their error."""
+    their error.
+
+    A run ends at `until`: what is asked behind it is given as of then, so that the shapes stay what they are."""
 
     start: float
     step: float
     factor: int = 1
     rtol: float | None = None
+    until: float | None = None
 
     def at(self, times: np.ndarray) -> Schedule | Adaptive:
         """What `simulate` takes, for a run that is asked for these times."""
         if self.rtol is None:
             return self.fixed(times)
         # Exact: the sensitivities keep the tolerance too, since a search ends where they vanish.
-        return Adaptive(self.start, times, rtol=self.rtol, most=MOST_STEPS, exact=True)
+        return Adaptive(self.start, self._cut(times), rtol=self.rtol, most=MOST_STEPS, exact=True)
 
     def fixed(self, times: np.ndarray) -> Schedule:
         """The schedule of fixed steps."""
-        return Schedule.fixed(self.start, times, self.step).refined(self.factor)
+        return Schedule.fixed(self.start, self._cut(times), self.step).refined(self.factor)
+
+    def _cut(self, times: np.ndarray) -> np.ndarray:
+        if self.until is None:
+            return times
+        return np.where(np.abs(times - self.start) > abs(self.until - self.start), self.until, times)
 
     def with_step(self, step: float) -> Timing:
         """The same start with fixed steps of another length."""
