@@ -1,134 +1,69 @@
-"""The seam: the only file that asks which Keras backend runs. Bounded compiled loops and their gradients.
+"""The seam: the only file that asks which Keras back end runs. Compiled loops and their gradients.
 
-Measured on TensorFlow 2.21: XLA compiles the gradient of a loop only with a static bound, and not at all when a
-variable is read inside; so loops are bounded (`maximum_iterations`, `element_shape`), everything a body needs comes
-in as a tensor, and the gradient of a trajectory is written here by hand instead of left to the framework.
-
-Another backend needs its own branch of each public function below, and nothing else of the runtime changes.
+Each function below is that of the back end (`backends/loops_….py`), which differ in how a loop is written and
+differentiated and in nothing else: TensorFlow and JAX compile loops by XLA and get their gradients written by hand;
+torch runs them one operation after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
 from typing import Any
 
 import keras
-import numpy as np
 
-BACKENDS = ("tensorflow",)
+from odec.runtime.moment import SAME_TIME, Finish, Moment, Step
+
+__all__ = ["BACKENDS", "SAME_TIME", "Finish", "Moment", "Step"]
+
+BACKENDS = ("tensorflow", "jax", "torch")
 
 if keras.backend.backend() not in BACKENDS:
     raise ImportError(
-        f"odec's runtime runs on the Keras backend {' or '.join(BACKENDS)} in this version, "
-        f"Received: KERAS_BACKEND={keras.backend.backend()}. Set KERAS_BACKEND=tensorflow before importing keras."
+        f"odec runs on the Keras back ends {', '.join(BACKENDS)}. Received: KERAS_BACKEND={keras.backend.backend()}. "
+        f"Set KERAS_BACKEND to one of them before Keras is imported."
     )
 
-import tensorflow as tf  # noqa: E402
-from tensorflow.python.ops.control_flow_ops import XLAControlFlowContext  # noqa: E402
-from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext  # noqa: E402
+_own: Any = import_module(f"odec.runtime.backends.loops_{keras.backend.backend()}")
 
 Tensor = Any
 
-# Two times closer than this, relative to them, are one (64 units in the last place).
-SAME_TIME = 64 * float(np.finfo(np.float64).eps)
 
-
-@dataclass(frozen=True)
-class Moment:
-    """One step inside an interval: when it is, how long, and what belongs to the interval.
-
-    `start` (float64) is where the interval begins, `number` of `count` says which of its steps this is. `start` and
-    `length` are scalars, or (batch,) where each row has its own times. `series` are the interval's parts of the series
-    that `trajectory` was given. Where the steps of an interval differ, `placed` says how far along it this one begins
-    and which share of it it is. `between` are times that those of the step lie strictly between, where the equations
-    may switch.
-    """
-
-    start: Tensor
-    length: Tensor
-    number: Tensor
-    count: Tensor
-    dtype: Any
-    series: tuple[Tensor, ...] = ()
-    placed: tuple[Tensor, Tensor] | None = None
-    between: tuple[Tensor, Tensor] | None = None
-
-    @property
-    def h(self) -> Tensor:
-        """The step's (signed) length, in the dtype of the states."""
-        return tf.cast(self.length, self.dtype)
-
-    def time(self, c: Any) -> Tensor:
-        """The time at fraction `c` of the step: from whole numbers, so that it does not drift."""
-        time = self.start + self._steps(c) * self.length
-        if self.between is not None:
-            low, high = self.between
-            time = tf.clip_by_value(time, low + self._apart(low), high - self._apart(high))
-        return tf.cast(time, self.dtype)
-
-    def sides(self) -> tuple[Tensor, Tensor]:
-        """The times just before and just behind the start."""
-        apart = self._apart(self.start)
-        return tf.cast(self.start - apart, self.dtype), tf.cast(self.start + apart, self.dtype)
-
-    def _apart(self, time: Tensor) -> Tensor:
-        """What tells a time from the next, rounding of what is computed from it allowed."""
-        return SAME_TIME * tf.maximum(tf.abs(time), tf.abs(self.length) * SAME_TIME)
-
-    def along(self, c: Any) -> Tensor:
-        """How far along the interval (0 … 1) the fraction `c` of the step is."""
-        if self.placed is not None:
-            begin, share = self.placed
-            return tf.cast(begin + (tf.cast(c, tf.float64) if tf.is_tensor(c) else c) * share, self.dtype)
-        # An interval without steps is a moment: all its fractions are the same time.
-        return tf.cast(self._steps(c) / tf.cast(tf.maximum(self.count, 1), tf.float64), self.dtype)
-
-    def _steps(self, c: Any) -> Tensor:
-        return tf.cast(self.number, tf.float64) + (tf.cast(c, tf.float64) if tf.is_tensor(c) else c)
-
-
-# step(moment, x, theta) -> x behind the step.
-Step = Callable[[Moment, Tensor, Sequence[Tensor]], Tensor]
-# finish(i, moment, x, theta) -> x behind what happens at the end of interval i.
-Finish = Callable[[Tensor, Moment, Tensor, Sequence[Tensor]], Tensor]
+# Programs.
 
 
 def compiled(
     function: Callable[..., Any], shapes: Sequence[Sequence[int | None]] | None = None, dtypes: Sequence[str] = ()
 ) -> Any:
-    """The function as one XLA program. With `shapes` (None for any length) other lengths need no new trace."""
-    signature = None
-    if shapes is not None:
-        signature = [tf.TensorSpec(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
-    # A partial, because TensorFlow counts traces by code object and would warn of closures that share one.
-    return tf.function(partial(function), jit_compile=True, input_signature=signature, autograph=False)
-
-
-_plain: ContextVar[bool] = ContextVar("plain", default=False)
+    """The function as one compiled program (on torch: as it is). With `shapes` (None for any length) it takes NumPy
+    arrays of those shapes and dtypes, and needs no new trace for other values."""
+    return _own.compiled(function, shapes, dtypes)
 
 
 def compiles() -> bool:
-    """Whether a layer compiles its loop by itself: always, but inside `plain_graph` and in a graph that is compiled.
-
-    Run one by one, 1,000 steps would take seconds; in a graph that is not compiled, as Keras makes on a machine without
-    a GPU (`jit_compile="auto"`), 14 ms instead of 0.2. A compiled graph inside another makes XLA take the weights for
-    constants where it is differentiated, and compile again after each step of an optimizer.
-    """
-    return not (_plain.get() or _in_compiled_graph())
+    """Whether a layer compiles its loop by itself: not inside `plain_graph`, nor in a graph that is compiled anyway."""
+    return bool(_own.compiles())
 
 
-@contextmanager
-def plain_graph() -> Iterator[None]:
+def plain_graph() -> AbstractContextManager[None]:
     """Layers traced inside write their loop as ordinary graph operations, for exports to what knows no XLA."""
-    token = _plain.set(True)
-    try:
-        yield
-    finally:
-        _plain.reset(token)
+    manager: AbstractContextManager[None] = _own.plain_graph()
+    return manager
+
+
+def either(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """One of two branches, of which only that one is computed."""
+    return _own.either(condition, then, otherwise)
+
+
+def chosen(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """One of two nests of tensors, of which only that one is computed, unless its derivatives ask for both."""
+    return _own.chosen(condition, then, otherwise)
+
+
+# Loops without a gradient of their own.
 
 
 def repeat(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
@@ -136,50 +71,39 @@ def repeat(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
 
     `carry` is a nest of tensors whose shapes stay. For whole chunks of epochs in one compiled call.
     """
-    count = tf.convert_to_tensor(count, tf.int32)
-
-    def turn(i: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        return i + 1, *tf.nest.flatten(body(i, tf.nest.pack_sequence_as(carry, state)))
-
-    flat = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(carry)]
-    result = tf.while_loop(lambda i, *_: i < count, turn, (tf.constant(0), *flat), maximum_iterations=count)
-    return tf.nest.pack_sequence_as(carry, result[1:])
-
-
-def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """The value of `function(*arguments)` and its gradient by each argument; usable inside a compiled program."""
-    with tf.GradientTape() as tape:
-        tape.watch(arguments)
-        value = function(*arguments)
-    return value, tape.gradient(value, list(arguments), unconnected_gradients="zero")
+    return _own.repeat(count, body, carry)
 
 
 def bounded(
     going: Callable[..., Tensor], body: Callable[..., Any], carry: Sequence[Tensor], most: int
 ) -> tuple[Tensor, ...]:
-    """`carry = body(*carry)` while `going(*carry)`, at most `most` times; the shapes of the carry stay."""
-    shapes = [leaf.shape for leaf in carry]
-
-    def turn(*state: Tensor) -> list[Tensor]:
-        return [tf.ensure_shape(leaf, shape) for leaf, shape in zip(body(*state), shapes, strict=True)]
-
-    return tuple(tf.while_loop(going, turn, list(carry), maximum_iterations=most))
+    """`carry = body(*carry)` while `going(*carry)`, at most `most` times; the shapes of the carry stay. It may lie in
+    what is differentiated."""
+    return tuple(_own.bounded(going, body, carry, most))
 
 
-def either(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    """One of two branches, of which only that one is computed."""
-    return tf.cond(condition, then, otherwise)
+def recorded(
+    going: Callable[..., Tensor],
+    body: Callable[..., Any],
+    carry: Sequence[Tensor],
+    like: Sequence[Tensor],
+    most: int | None,
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """`carry, record = body(k, *carry)` for k = 0 … while `going(k, *carry)`, at most `most` times.
+
+    The carry at the end, the records as stacks (most, …), zero behind the last one, and how many there are. `like` are
+    tensors of the records' shapes; without any, `most` may be None. `going` must hold at the start.
+    """
+    found: tuple[list[Tensor], list[Tensor], Tensor] = _own.recorded(going, body, carry, like, most)
+    return found
 
 
-_taping: ContextVar[bool] = ContextVar("taping", default=False)
+def backwards(count: Tensor, body: Callable[..., Sequence[Tensor]], carry: Sequence[Tensor]) -> list[Tensor]:
+    """`carry = body(k, *carry)` for k = count − 1 … 0, inside a compiled program."""
+    return list(_own.backwards(count, body, carry))
 
 
-def chosen(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    """One of two nests of tensors, of which only that one is computed; but where derivatives are taken (`pulled_back`)
-    both are: XLA does not compile the gradient of a branch when the length of a batch is not known beforehand."""
-    if not _taping.get():
-        return tf.cond(condition, then, otherwise)
-    return tf.nest.map_structure(lambda a, b: tf.where(condition, a, b), then(), otherwise())
+# Gradients.
 
 
 def trajectory(
@@ -204,282 +128,32 @@ def trajectory(
 
     The gradient by x0, theta and series is that of the computed numbers (discretise, then differentiate): intervals are
     taken in reverse, the states inside one are computed again from its stored start, and one step is differentiated at
-    a time. Memory: the output and the states of one interval. Second derivatives are NaN.
+    a time. Memory: the output and the states of one interval. On JAX it needs `counts` as numbers, not as a tracer.
     """
-    grid = _Grid(
-        tf.convert_to_tensor(starts, tf.float64),
-        tf.convert_to_tensor(steps, tf.float64),
-        tf.convert_to_tensor(counts, tf.int32),
-        step,
-        finish,
-        single,
-    )
-    many = len(theta)
-    forward = _underivable(lambda x0, *rest: _forward(grid, x0, rest[:many], rest[many:]))
-    backward = _underivable(
-        lambda upstream, states, x0, *rest: _backward(grid, x0, rest[:many], rest[many:], states, upstream)
-    )
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def run(x0: Tensor, *rest: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        states = forward(x0, *rest)
-        # A gather of some of the states sends back IndexedSlices.
-        return states, lambda upstream: backward(tf.convert_to_tensor(upstream), states, x0, *rest)
-
-    return run(x0, *theta, *series)
+    return _own.trajectory(step, x0, theta, starts, steps, counts, single=single, series=series, finish=finish)
 
 
-def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with NaN as its derivative, where one is asked for.
-
-    A persistent tape builds second derivatives whether they are asked for or not, and those of nested loops do not
-    compile. NaN, because zero would be a lie.
-    """
-    compiled_here = _in_compiled_graph()
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def run(*inputs: Tensor) -> tuple[Any, Callable[..., list[Tensor]]]:
-        def derivative(*upstream: Tensor) -> list[Tensor]:
-            asked = tf.reduce_any(tf.stack([tf.reduce_any(value != 0) for value in upstream]))
-            nothing, nan = tf.zeros((), inputs[0].dtype), tf.constant(float("nan"), inputs[0].dtype)
-            return [tf.fill(tf.shape(value), tf.where(asked, nan, nothing)) for value in inputs]
-
-        with _as_compiled(compiled_here):
-            return function(*inputs), derivative
-
-    return run
-
-
-def forbidden(x: Tensor, message: str) -> Tensor:
-    """x, which nothing may be differentiated through: ValueError with that message where it is tried."""
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def run(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        def derivative(_: Tensor) -> Tensor:
-            raise ValueError(message)
-
-        return tf.identity(x), derivative
-
-    return run(x)
-
-
-def _in_compiled_graph() -> bool:
-    return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
-
-
-@contextmanager
-def _as_compiled(is_compiled: bool) -> Iterator[None]:
-    """What is traced inside is marked as a part of a compiled program, if it is one.
-
-    The gradient of such a program is compiled too, but traced later, where TensorFlow does not know that. It then keeps
-    what the gradient of a branch needs in a form that XLA has no operation for.
-    """
-    if not is_compiled or _in_compiled_graph():
-        yield
-        return
-    context = XLAControlFlowContext()
-    context.Enter()
-    try:
-        yield
-    finally:
-        context.Exit()
+def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The value of `function(*arguments)` and its gradient by each argument; usable inside a compiled program."""
+    value, gradient = _own.value_and_gradient(function, *arguments)
+    return value, list(gradient)
 
 
 def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[Tensor]]) -> Callable[..., Any]:
     """`forward(*inputs)`, whose gradient is `backward(upstream, output, *inputs)`: one for each input, of its shape.
 
     Where `forward` gives a tuple, `upstream` and `output` are tuples. What the two take from around them must not
-    depend on what is differentiated. Second derivatives are NaN.
+    depend on what is differentiated. There are no second derivatives: they are NaN or an error.
     """
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def run(*inputs: Tensor) -> tuple[Any, Callable[..., Any]]:
-        output = forward(*inputs)
-        several = isinstance(output, tuple)
-        outputs = output if several else (output,)
-
-        def flat(*leaves: Tensor) -> list[Tensor]:
-            upstream, found = leaves[: len(outputs)], leaves[len(outputs) : 2 * len(outputs)]
-            rest = leaves[2 * len(outputs) :]
-            return list(backward(upstream, found, *rest) if several else backward(upstream[0], found[0], *rest))
-
-        derivative = _underivable(flat)
-        return output, lambda *upstream: derivative(*map(tf.convert_to_tensor, upstream), *outputs, *inputs)
-
+    run: Callable[..., Any] = _own.with_gradient(forward, backward)
     return run
 
 
 def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream: Any) -> list[Tensor]:
     """The gradients by `inputs` of Σ upstream · function(*inputs), zero where an input does not matter."""
-    token = _taping.set(True)
-    try:
-        with tf.GradientTape() as tape:
-            tape.watch(list(inputs))
-            outputs = function(*inputs)
-    finally:
-        _taping.reset(token)
-    return list(tape.gradient(outputs, list(inputs), output_gradients=upstream, unconnected_gradients="zero"))
+    return list(_own.pulled_back(function, inputs, upstream))
 
 
-def recorded(
-    going: Callable[..., Tensor],
-    body: Callable[..., Any],
-    carry: Sequence[Tensor],
-    like: Sequence[Tensor],
-    most: int | None,
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """`carry, record = body(k, *carry)` for k = 0 … while `going(k, *carry)`, at most `most` times.
-
-    The carry at the end, the records as stacks (most, …), zero behind the last one, and how many there are. `like` are
-    tensors of the records' shapes; without any, `most` may be None. `going` must hold at the start.
-    """
-    carry = [tf.convert_to_tensor(leaf) for leaf in carry]
-    stacks = [tf.TensorArray(leaf.dtype, size=most, element_shape=leaf.shape) for leaf in like]
-
-    def turn(k: Tensor, carry: Sequence[Tensor], stacks: Sequence[Any]) -> tuple[Any, ...]:
-        new, record = body(k, *carry)
-        new = [tf.ensure_shape(leaf, old.shape) for leaf, old in zip(new, carry, strict=True)]
-        return k + 1, new, [stack.write(k, leaf) for stack, leaf in zip(stacks, record, strict=True)]
-
-    count, last, stacks = tf.while_loop(
-        lambda k, carry, _: going(k, *carry), turn, (tf.constant(0), carry, stacks), maximum_iterations=most
-    )
-    return list(last), [stack.stack() for stack in stacks], count
-
-
-def backwards(count: Tensor, body: Callable[..., Sequence[Tensor]], carry: Sequence[Tensor]) -> list[Tensor]:
-    """`carry = body(k, *carry)` for k = count − 1 … 0, inside a compiled program.
-
-    k is carried along: one computed from `count`, and used as an index, would make XLA take `count`, and what it was
-    computed from, for constants, and compile again for each of their values.
-    """
-
-    def turn(k: Tensor, carry: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        new = body(k, *carry)
-        return k - 1, [tf.ensure_shape(leaf, old.shape) for leaf, old in zip(new, carry, strict=True)]
-
-    start = (tf.convert_to_tensor(count) - 1, [tf.convert_to_tensor(leaf) for leaf in carry])
-    return list(tf.while_loop(lambda k, _: k >= 0, turn, start)[1])
-
-
-class _Grid:
-    """The intervals as tensors, time in float64 until the moment it is used, and what happens in them."""
-
-    def __init__(
-        self, starts: Tensor, steps: Tensor, counts: Tensor, step: Step, finish: Finish | None, single: bool
-    ) -> None:
-        self.starts, self.steps, self.counts = starts, steps, counts
-        self.step, self.end, self.single = step, finish, single
-
-    @property
-    def intervals(self) -> Tensor:
-        return tf.shape(self.starts)[0]
-
-    def moment(self, i: Tensor, k: Tensor, dtype: Any, series: Sequence[Tensor]) -> Moment:
-        return Moment(self.starts[i], self.steps[i], k, self.counts[i], dtype, tuple(series))
-
-    def apply(self, i: Tensor, k: Tensor, x: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
-        """Step k of interval i, whose parts of the series are `series`."""
-        return self.step(self.moment(i, k, x.dtype, series), x, theta)
-
-    def finish(self, i: Tensor, x: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
-        """What happens behind the last step of interval i."""
-        if self.end is None:
-            return x
-        return self.end(i, self.moment(i, self.counts[i], x.dtype, series), x, theta)
-
-
-def _forward(grid: _Grid, x0: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
-    states = tf.TensorArray(x0.dtype, size=grid.intervals, element_shape=x0.shape)
-
-    def interval(i: Tensor, x: Tensor, states: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
-        own = [leaf[i] for leaf in series]
-        if grid.single:
-            x = grid.apply(i, tf.constant(0), x, theta, own)
-        else:
-            x = _steps(lambda k, x: grid.apply(i, k, x, theta, own), grid.counts[i], x)
-        x = grid.finish(i, x, theta, own)
-        return i + 1, tf.ensure_shape(x, x0.shape), states.write(i, x)
-
-    return _loop(grid.intervals, interval, x0, states)[1].stack()
-
-
-def _backward(
-    grid: _Grid, x0: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor], states: Tensor, upstream: Tensor
-) -> list[Tensor]:
-    """The gradients by x0, theta and series. Those by theta and by the interval's series are carried as one list."""
-    before, many = tf.concat([x0[None], states[:-1]], axis=0), len(theta)
-    most = tf.reduce_max(grid.counts) if grid.counts.shape[0] != 0 else tf.constant(1)
-    size = _static(grid.counts, most)
-
-    def shared(
-        function: Callable[[Tensor, Sequence[Tensor]], Tensor],
-        x: Tensor,
-        leaves: Sequence[Tensor],
-        adjoint: Tensor,
-        gradients: Sequence[Tensor],
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The adjoint before `function(x, leaves)` from the one behind it, the gradients with its share."""
-        shares = pulled_back(lambda x, *leaves: function(x, leaves), [x, *leaves], adjoint)
-        return shares[0], [g + share for g, share in zip(gradients, shares[1:], strict=True)]
-
-    def one(i: Tensor, k: Tensor, x: Tensor, leaves: Sequence[Tensor], *carry: Any) -> tuple[Tensor, list[Tensor]]:
-        return shared(lambda x, leaves: grid.apply(i, k, x, leaves[:many], leaves[many:]), x, leaves, *carry)
-
-    def ended(i: Tensor, x: Tensor, leaves: Sequence[Tensor], *carry: Any) -> tuple[Tensor, list[Tensor]]:
-        if grid.end is None:
-            return carry[0], carry[1]
-        return shared(lambda x, leaves: grid.finish(i, x, leaves[:many], leaves[many:]), x, leaves, *carry)
-
-    def alone(i: Tensor, leaves: Sequence[Tensor], *carry: Any) -> tuple[Tensor, list[Tensor]]:
-        """Through an interval of one step."""
-        last = before[i] if grid.end is None else grid.apply(i, tf.constant(0), before[i], leaves[:many], leaves[many:])
-        return one(i, tf.constant(0), before[i], leaves, *ended(i, last, leaves, *carry))
-
-    def inner(
-        i: Tensor, leaves: Sequence[Tensor], adjoint: Tensor, gradients: Sequence[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        buffer = tf.TensorArray(x0.dtype, size=size, element_shape=x0.shape, clear_after_read=False)
-
-        def again(k: Tensor, x: Tensor, buffer: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
-            after = grid.apply(i, k, x, leaves[:many], leaves[many:])
-            return k + 1, tf.ensure_shape(after, x0.shape), buffer.write(k, x)
-
-        last, buffer = _loop(grid.counts[i], again, before[i], buffer)
-        inside = buffer.stack()
-        adjoint, gradients = ended(i, last, leaves, adjoint, gradients)
-
-        def back(j: Tensor, adjoint: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
-            k = grid.counts[i] - 1 - j
-            adjoint, shares = one(i, k, inside[k], leaves, adjoint, gradients)
-            return j + 1, adjoint, *shares
-
-        result = _loop(grid.counts[i], back, adjoint, *gradients)
-        return result[0], list(result[1:])
-
-    def interval(j: Tensor, adjoint: Tensor, written: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        i = grid.intervals - 1 - j
-        own = [leaf[i] for leaf in series]
-        leaves, sums = [*theta, *own], [*gradients, *map(tf.zeros_like, own)]
-        adjoint, sums = (alone if grid.single else inner)(i, leaves, adjoint + upstream[i], sums)
-        written = [array.write(i, part) for array, part in zip(written, sums[many:], strict=True)]
-        return j + 1, adjoint, written, *sums[:many]
-
-    blank = [tf.TensorArray(leaf.dtype, size=grid.intervals, element_shape=leaf.shape[1:]) for leaf in series]
-    result = _loop(grid.intervals, interval, tf.zeros_like(x0), blank, *map(tf.zeros_like, theta))
-    return [result[0], *result[2:], *(array.stack() for array in result[1])]
-
-
-def _static(counts: Tensor, most: Tensor) -> Any:
-    """The largest count as a Python number where it is known: XLA must know the size of a buffer."""
-    known = tf.get_static_value(counts)
-    return most if known is None else int(np.max(known, initial=1))
-
-
-def _steps(step: Callable[[Tensor, Tensor], Tensor], count: Tensor, x: Tensor) -> Tensor:
-    return _loop(count, lambda k, x: (k + 1, tf.ensure_shape(step(k, x), x.shape)), x)[0]
-
-
-def _loop(count: Tensor, body: Callable[..., Any], *carry: Any) -> tuple[Any, ...]:
-    """`body(i, *carry)` returns (i + 1, *carry); the carry at the end."""
-    return tf.while_loop(lambda i, *_: i < count, body, (tf.constant(0), *carry), maximum_iterations=count)[1:]
+def forbidden(x: Tensor, message: str) -> Tensor:
+    """x, which nothing may be differentiated through: ValueError with that message where it is tried."""
+    return _own.forbidden(x, message)

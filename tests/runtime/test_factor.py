@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from odec.runtime import factor, loops
 
@@ -38,7 +39,7 @@ def expected(shift: np.ndarray, values: np.ndarray, r: np.ndarray) -> np.ndarray
 
 def sparse(shift: Any, values: Any, r: Any) -> Any:
     """What is tested, as a function of tensors."""
-    rows = iter(loops.tf.unstack(values))
+    rows = iter(tf.unstack(values))
     jacobian = {place: CONSTANT.get(place) or next(rows) for place in PATTERN}
     return factor.factorised(shift, jacobian, SIZE)(r)
 
@@ -52,12 +53,12 @@ def problem(batch: int, many: int | None) -> tuple[np.ndarray, np.ndarray, np.nd
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("many", [None, 3])
 def test_a_sparse_solution_is_numpys(batch: int, many: int | None) -> None:
-    found = sparse(*map(loops.tf.constant, problem(batch, many)))
+    found = sparse(*map(tf.constant, problem(batch, many)))
     np.testing.assert_allclose(found, expected(*problem(batch, many)), rtol=1e-10, atol=1e-12)
 
 
 def test_one_precision_less() -> None:
-    found = sparse(*(loops.tf.constant(a, "float32") for a in problem(5, None)))
+    found = sparse(*(tf.constant(a, "float32") for a in problem(5, None)))
     assert found.dtype == "float32"
     np.testing.assert_allclose(found, expected(*problem(5, None)), rtol=1e-5, atol=1e-6)
 
@@ -82,13 +83,13 @@ def places(jacobian: Any) -> dict[tuple[int, int], Any]:
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_a_full_matrix_is_inverted(batch: int) -> None:
-    shift, jacobian, r = map(loops.tf.constant, random_matrix(20, batch))
+    shift, jacobian, r = map(tf.constant, random_matrix(20, batch))
     answer = numpys(*random_matrix(20, batch))
     assert not factor.is_straight(factor.elimination(frozenset(places(jacobian)), 20))
     for given in (jacobian, places(jacobian)):
         solve = factor.factorised(shift, given, 20)
         np.testing.assert_allclose(solve(r), answer, rtol=1e-10, atol=1e-10)
-        wide = loops.tf.stack([r, 2 * r], axis=1)
+        wide = tf.stack([r, 2 * r], axis=1)
         np.testing.assert_allclose(solve(wide)[:, 1], 2 * answer, rtol=1e-10, atol=1e-10)
 
 
@@ -99,10 +100,10 @@ def test_the_gradient_through_an_inverse(form: Any) -> None:
     weights = np.random.default_rng(7).normal(size=wide.shape)
 
     def loss(shift: Any, jacobian: Any, r: Any) -> Any:
-        return loops.tf.reduce_sum(factor.factorised(shift, form(jacobian), 6)(r) * weights)
+        return tf.reduce_sum(factor.factorised(shift, form(jacobian), 6)(r) * weights)
 
     assert not factor.is_straight(factor.elimination(frozenset(places(jacobian)), 6))
-    tensors = [*map(loops.tf.constant, (shift, jacobian, wide))]
+    tensors = [*map(tf.constant, (shift, jacobian, wide))]
     found = loops.compiled(lambda *tensors: loops.value_and_gradient(loss, *tensors)[1])(*tensors)
     for place, index in ((0, (1,)), (1, (2, 3, 0)), (1, (4, 4, 1)), (2, (5, 1, 1))):
         ends = []
@@ -118,24 +119,22 @@ def test_a_row_that_is_not_a_number_leaves_the_others_alone(solve: Any) -> None:
     shift, values, r = problem(3, None)
     if solve is not sparse:
         values = np.random.default_rng(3).normal(size=(SIZE, SIZE, 3))
-    clean = solve(*map(loops.tf.constant, (shift, values, r))).numpy()
+    clean = solve(*map(tf.constant, (shift, values, r))).numpy()
     for spoiled, number in ((shift, np.inf), (values, np.nan), (r, np.inf)):
         kept = spoiled[..., 1].copy()
         spoiled[..., 1] = number
-        tensors = [*map(loops.tf.constant, (shift, values, r))]
+        tensors = [*map(tf.constant, (shift, values, r))]
         dirty = solve(*tensors).numpy()
         np.testing.assert_array_equal(dirty[:, [0, 2]], clean[:, [0, 2]])
-        gradients = loops.value_and_gradient(lambda *tensors: loops.tf.reduce_sum(solve(*tensors)[:, ::2]), *tensors)[1]
+        gradients = loops.value_and_gradient(lambda *tensors: tf.reduce_sum(solve(*tensors)[:, ::2]), *tensors)[1]
         assert all(np.isfinite(leaf.numpy()[..., [0, 2]]).all() for leaf in gradients)
         spoiled[..., 1] = kept
 
 
 def test_a_matrix_that_all_rows_share() -> None:
-    jacobian = {(0, 1): 2.0, (1, 0): loops.tf.constant(0.5, "float64")}
-    shift, r = loops.tf.constant(3.0, "float64"), loops.tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "float64")
-    (share,) = loops.value_and_gradient(
-        lambda shift: loops.tf.reduce_sum(factor.factorised(shift, jacobian, 2)(r)), shift
-    )[1]
+    jacobian = {(0, 1): 2.0, (1, 0): tf.constant(0.5, "float64")}
+    shift, r = tf.constant(3.0, "float64"), tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "float64")
+    (share,) = loops.value_and_gradient(lambda shift: tf.reduce_sum(factor.factorised(shift, jacobian, 2)(r)), shift)[1]
     matrix = np.array([[3, -2], [-0.5, 3]])
     np.testing.assert_allclose(factor.factorised(shift, jacobian, 2)(r), np.linalg.solve(matrix, r), rtol=1e-12)
     # d(1ᵀ W⁻¹ r)/dshift = −1ᵀ W⁻¹ W⁻¹ r.
@@ -167,13 +166,13 @@ def test_the_gradient_inside_a_compiled_loop_is_that_of_differences(many: int | 
     weights = np.random.default_rng(7).normal(size=r.shape)
 
     def loss(shift: Any, values: Any, r: Any) -> Any:
-        return loops.tf.reduce_sum(sparse(shift, values, r) * weights)
+        return tf.reduce_sum(sparse(shift, values, r) * weights)
 
     def gradient(shift: Any, values: Any, r: Any) -> Any:
-        carry = [loops.tf.zeros_like(leaf) for leaf in (shift, values, r)]
+        carry = [tf.zeros_like(leaf) for leaf in (shift, values, r)]
         return loops.repeat(1, lambda _, carry: loops.value_and_gradient(loss, shift, values, r)[1], carry)
 
-    found = loops.compiled(gradient)(*map(loops.tf.constant, (shift, values, r)))
+    found = loops.compiled(gradient)(*map(tf.constant, (shift, values, r)))
     for place, leaf in enumerate((shift, values, r)):
         for index in np.ndindex(*leaf.shape):
             # Central differences of numbers around 1: an error of about 1e-10 at this width.
