@@ -49,7 +49,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "convert": ({"syntax"}, set()),
     "cli": (
-        {"codes", "compiler", "convert", "fit", "loading", "plot", "runtime", "solution", "syntax"},
+        {"codes", "compiler", "convert", "emit", "fit", "loading", "plot", "runtime", "solution", "syntax"},
         {"click", "rich"},
     ),
 }

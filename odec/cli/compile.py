@@ -16,7 +16,8 @@ from odec.cli.printing import warn
 @click.argument("model", type=FILE)
 @click.option("-o", "--output", type=FILE, help="Where the module goes; - is stdout. Default: beside the model.")
 @click.option("--name", help="The layer's class name. Default: made from the file's name.")
-def command(model: str, output: str | None, name: str | None) -> None:
+@click.option("--standalone", is_flag=True, help="One file with what it needs of odec in it: it runs with Keras alone.")
+def command(model: str, output: str | None, name: str | None, standalone: bool) -> None:
     """Compile MODEL, a text file of equations, into a Python module with a Keras layer."""
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
         raise click.UsageError(f"--name {name!r} cannot be the name of a Python class")
@@ -24,13 +25,15 @@ def command(model: str, output: str | None, name: str | None) -> None:
     if output != "-" and os.path.realpath(path) == os.path.realpath(model):
         raise click.UsageError(f"the module would overwrite the model `{model}`; name another file with -o")
     from odec.compiler import compile_source
+    from odec.emit.standalone import standalone_text
     from odec.files import write_text
     from odec.source import Source
 
     compiled = compile_source(Source.from_file(model), name=name)
+    text = standalone_text(compiled.text) if standalone else compiled.text
     if output == "-":
-        click.echo(compiled.text, nl=False)
+        click.echo(text, nl=False)
     else:
-        write_text(path, compiled.text)
+        write_text(path, text)
         click.echo(f"wrote {path}", err=True)
     warn(compiled.warnings)
