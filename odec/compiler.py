@@ -20,6 +20,7 @@ from odec.passes import MODEL_PASSES
 from odec.passes.branches import guard_branches
 from odec.passes.derivatives import derivatives
 from odec.passes.guard import unguarded
+from odec.passes.nets import written_out
 from odec.source import Source
 from odec.syntax.parser import parse
 
@@ -57,8 +58,9 @@ def compile_source(source: Source, name: str | None = None, without: tuple[str, 
     model, warnings = check(source)
     model = after_passes(model, without=without)
     name = class_name(name or source.name)
-    found = derivatives(model)
-    written = model if "branches" in without else guard_branches(model)
+    written = written_out(model)
+    found = derivatives(written)
+    written = written if "branches" in without else guard_branches(written)
     return Compiled(module_text(written, found, name), name, model, (*warnings, *unguarded(model)))
 
 
@@ -84,7 +86,7 @@ def show(source: Source, after: str | None = None, latex: bool = False) -> str:
     if latex:
         return latex_text(model)
     model = after_passes(model, until=after)
-    return listing(model, derivatives(model) if after in (None, "derivatives") else None)
+    return listing(model, derivatives(written_out(model)) if after in (None, "derivatives") else None)
 
 
 def after_passes(model: Model, until: str | None = None, without: tuple[str, ...] = ()) -> Model:

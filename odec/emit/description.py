@@ -6,7 +6,7 @@ import math
 
 from odec import __version__
 from odec.emit.python import one_line, quoted
-from odec.model.model import Jump, Model, Param, State
+from odec.model.model import Jump, Model, Net, Param, State
 
 
 def description_lines(model: Model, name: str, outputs: list[tuple[str, str, str]]) -> list[str]:
@@ -32,6 +32,7 @@ def description_lines(model: Model, name: str, outputs: list[tuple[str, str, str
     )
     lines += _rows("inputs", list(inputs))
     lines += _rows("outputs", [_item("Output", f"{quoted(n)}, {quoted(k)}", d, shapes[n]) for n, k, d in outputs])
+    lines += _rows("nets", list(map(_net, model.nets)))
     lines += _rows("data", [quoted(name) for name in model.data])
     noisy = [o for o in model.observes if o.noise is not None]
     lines += _rows("noises", [f"Noise({quoted(o.name)}, {quoted(o.noise.kind)})" for o in noisy if o.noise is not None])
@@ -54,6 +55,7 @@ def description_names(model: Model, outputs: list[tuple[str, str, str]]) -> set[
         "Noise": [o for o in model.observes if o.noise is not None],
         "Prior": [p for p in model.params if p.prior is not None],
         "Jump": model.jumps,
+        "Net": model.nets,
         "Defaults": defaults_text(model),
     }
     return {"Description", *(kind for kind, found in present.items() if found)}
@@ -90,6 +92,13 @@ def _param(param: Param) -> str:
     if param.prior is not None:
         parts.append(f"prior=Prior({quoted(param.prior.kind)}, {param.prior.arguments!r})")
     return _item("Param", ", ".join(parts), param.description, param.shape)
+
+
+def _net(net: Net) -> str:
+    inputs = sum(math.prod(item.shape) for item in net.inputs)
+    arguments = f"{quoted(net.name)}, {inputs}, {math.prod(net.outputs)}"
+    arguments += f", layers={len(net.layers)}" if net.layers else ""
+    return _item("Net", arguments, net.description)
 
 
 def _jump(model: Model, jump: Jump) -> str:

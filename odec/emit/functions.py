@@ -19,6 +19,7 @@ from odec.passes.tangent import direction, model_tangents
 _ARGUMENTS = {
     "state": "states",
     "param": "params",
+    "net": "params",
     "const": "consts",
     "size": "consts",
     "input": "inputs",
@@ -49,6 +50,7 @@ class Functions:
             *model.sizes,
             *model.inputs,
             *model.intermediates,
+            *model.given_nets,
         )
         self.identifiers = Identifiers([item.name for item in named] + list(model.data))
         self.symbols = {item.symbol: self.identifiers[item.name] for item in named} | {TIME: "t"}
@@ -59,6 +61,9 @@ class Functions:
         """The functions, in the order of reading."""
         functions = [self._constants(), *self._shapes(), self._initial(), self._rhs(), self._outputs(), *self._noise()]
         functions += [*self._switches(), *self._jumps()]
+        if self.model.given_nets:
+            # Nothing is known here of the derivatives of a net that is handed over.
+            return functions
         return functions + (self._sparse_derivatives() if self.derivatives.complete else self._tangents())
 
     # Values
@@ -325,7 +330,7 @@ class Functions:
         read = {_ARGUMENTS[role] for role in roles if role in _ARGUMENTS}
         groups: dict[str, tuple[Named, ...]] = {
             "states": model.states,
-            "params": model.params,
+            "params": (*model.params, *model.given_nets),
             "consts": (*model.consts, *model.sizes),
             "inputs": model.inputs,
         }

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterator
 
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
-from odec.model.expression import CONDITIONS, Expression, postorder
-from odec.model.model import Jump, Model, Shaped
+from odec.model.expression import CONDITIONS, Expression, add, is_number, number, postorder
+from odec.model.model import Jump, Model, Net, Shaped
 
 _OR, _AND, _COMPARED, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(-3, 5)
 
@@ -26,7 +26,7 @@ def latex_text(model: Model) -> str:
 
 
 def _rows(model: Model) -> Iterator[str]:
-    arrays: tuple[Shaped, ...] = (*model.consts, *model.params, *model.inputs, *model.states)
+    arrays: tuple[Shaped, ...] = (*model.consts, *model.own_params, *model.inputs, *model.states)
     for item in arrays:
         if item.written_shape:
             dimensions = r" \times ".join(_latex(part)[0] for part in item.written_shape)
@@ -34,6 +34,7 @@ def _rows(model: Model) -> Iterator[str]:
     for signal in model.inputs:
         kind = "held" if signal.interpolation == "hold" else "linear"
         yield rf"{_symbol(signal.name)} &= {_symbol(signal.name)}(t) \quad \text{{(input, {kind})}}"
+    yield from map(_net, model.nets)
     for definition in model.intermediates:
         yield f"{_symbol(definition.name)} &= {_latex(definition.value)[0]}"
     for equation in model.equations:
@@ -53,6 +54,20 @@ def _rows(model: Model) -> Iterator[str]:
         moment = _moment(jump)
         for state, value in jump.changes:
             yield rf"{_symbol(state.name)} &\leftarrow {_latex(value)[0]} \quad {moment}"
+
+
+def _net(net: Net) -> str:
+    """`g` as a map between spaces, with the activation above each arrow."""
+    lengths = [item.written_shape[0] if item.written_shape else number(1) for item in net.inputs]
+    text = rf"{_symbol(net.name)} &: {_space(add(*lengths))}"
+    for layer in net.layers:
+        arrow = r"\to" if layer.activation == "linear" else rf"\xrightarrow{{\text{{{layer.activation}}}}}"
+        text += f" {arrow} {_space(layer.units)}"
+    return text if net.layers else rf"{text} \to {_space(net.units)}"
+
+
+def _space(width: Expression) -> str:
+    return r"\mathbb{R}" if is_number(width, 1) else rf"\mathbb{{R}}^{{{_latex(width)[0]}}}"
 
 
 def _moment(jump: Jump) -> str:
@@ -186,6 +201,10 @@ def _named(node: Expression, args: list[tuple[str, int]]) -> tuple[str, int]:
     return rf"\operatorname{{{node.head}}}\left({', '.join(text for text, _ in args)}\right)", _ATOM
 
 
+def _called(node: Expression, args: list[tuple[str, int]]) -> tuple[str, int]:
+    return rf"{_symbol(str(node.value))}\left({', '.join(text for text, _ in args)}\right)", _ATOM
+
+
 def _index(node: Expression, args: list[tuple[str, int]]) -> tuple[str, int]:
     items = ", ".join(text for text, _ in args[1:])
     return rf"{_bracketed(*args[0], _ATOM)}\left[{items}\right]", _ATOM
@@ -205,6 +224,7 @@ def _range(node: Expression, args: list[tuple[str, int]]) -> tuple[str, int]:
 
 _ARRAYS = {
     "matmul": _matmul,
+    "net": _called,
     "sum": _named,
     "mean": _named,
     "roll": _named,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from odec.emit.python import Printer
 from odec.functions import FUNCTIONS, INTERNAL_FUNCTIONS
 from odec.model.expression import Expression
-from odec.model.model import Jump, Model, Observe, Param
+from odec.model.model import Jump, Model, Net, Observe, Param
 from odec.passes.derivatives import Derivatives
 
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
@@ -39,6 +39,8 @@ class LanguagePrinter(Printer):
                 return text.replace(" * ", "*").replace(" / ", "/"), binding
             case "matmul":
                 return f"{self._at_least(node.args[0], _PRODUCT)} @ {self._at_least(node.args[1], _SIGN)}", _PRODUCT
+            case "net":
+                return self._plain_call(str(node.value), node.args), _ATOM
             case "array":
                 return f"[{', '.join(self.text(item) for item in node.args)}]", _ATOM
         if node.head in FUNCTIONS or node.head in INTERNAL_FUNCTIONS or node.head in _ARRAY_FUNCTIONS:
@@ -77,8 +79,10 @@ def _declarations(model: Model) -> Iterator[str]:
         yield _commented(f"size {size.name} = {size.value}", size.description)
     for const in model.consts:
         yield _commented(f"const {const.name}{_shape(const.written_shape)} = {_text(const.value)}", const.description)
-    for param in model.params:
+    for param in model.own_params:
         yield _commented(f"param {_param(param)}", param.description)
+    for net in model.nets:
+        yield _commented(f"net {_net(net)}", net.description)
     for name in model.data:
         yield f"data {name}"
     for signal in model.inputs:
@@ -154,6 +158,16 @@ def _param(param: Param) -> str:
     if param.prior is not None:
         text += f" ~ {param.prior.kind}({', '.join(map(_number, param.prior.arguments))})"
     return text + (" per experiment" if param.per_experiment else "")
+
+
+def _net(net: Net) -> str:
+    inputs = ", ".join(item.name + _shape(item.written_shape) for item in net.inputs)
+    if net.is_given:
+        return f"{net.name}({inputs}) -> {_text(net.units)}"
+    layers = (
+        _text(layer.units) + ("" if layer.activation == "linear" else f", {layer.activation}") for layer in net.layers
+    )
+    return f"{net.name}({inputs}) = {', '.join(f'dense({layer})' for layer in layers)}"
 
 
 def _guess(value: object) -> str:

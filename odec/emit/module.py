@@ -6,7 +6,7 @@ from odec import __version__
 from odec.emit.description import description_lines, description_names, file_name
 from odec.emit.functions import Functions
 from odec.emit.python import WIDTH, one_line
-from odec.model.model import Model, Shaped
+from odec.model.model import Model, Net, Shaped
 from odec.passes.derivatives import Derivatives
 
 # What the generated module asks of `odec.runtime`; raised where an older runtime could not run it.
@@ -56,8 +56,9 @@ def _title(model: Model) -> str:
 def _class_docstring(model: Model) -> list[str]:
     lines = [f'    """{_title(model) or "A system of equations."}']
     lines += [f"    {_docstring(one_line(line))}".rstrip() for line in model.description.splitlines()[1:]]
-    groups: dict[str, tuple[Shaped, ...]]
-    groups = {"States": model.states, "Params": model.params, "Consts": model.consts, "Inputs": model.inputs}
+    groups: dict[str, tuple[Shaped | Net, ...]]
+    groups = {"States": model.states, "Params": model.own_params, "Consts": model.consts, "Inputs": model.inputs}
+    groups |= {"Nets": model.nets}
     for title, items in groups.items():
         if items:
             described = (f"{i.name} ({one_line(i.description)})" if i.description else i.name for i in items)

@@ -132,6 +132,9 @@ class Printer:
             case "roll":
                 self.used.add("roll")
                 return f"roll({self.text(node.args[0])}, {self.whole(node.args[1])})", _ATOM
+            case "given":
+                name, *inputs = map(self.text, node.args)
+                return f"{name}({', '.join(inputs)})", _ATOM
             case "range":
                 self.used.add("counted")
                 return f"counted({self.whole(node.args[0])})", _ATOM

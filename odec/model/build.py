@@ -11,8 +11,23 @@ from odec.model.checks import check, sorted_names
 from odec.model.expression import Expression, Shape, ShapeError, broadcast, evaluate, shape_text, symbols
 from odec.model.jumps import jumps_of
 from odec.model.lower import Lowering
-from odec.model.model import Const, Definition, Equation, Input, Model, Noise, Observe, Param, Prior, Size, Solve, State
+from odec.model.model import (
+    Const,
+    Definition,
+    Equation,
+    Input,
+    Model,
+    Net,
+    Noise,
+    Observe,
+    Param,
+    Prior,
+    Size,
+    Solve,
+    State,
+)
 from odec.model.names import Names, names_of
+from odec.model.nets import called, net_of
 from odec.model.warnings import warnings_of
 from odec.source import Source
 from odec.syntax import tree
@@ -52,6 +67,7 @@ class _Builder:
     def model(self) -> Model:
         sizes = tuple(self._size(name) for name in self.order if self.names.kind(name) == "size")
         self._declare_shapes()
+        nets = tuple(self._net(s) for s in self.statements if isinstance(s, tree.Net))
         consts = tuple(self._const(name) for name in self.order if self.names.kind(name) == "const")
         self.params = tuple(self._param(s) for s in self.statements if isinstance(s, tree.Param))
         inputs = tuple(self._input(s) for s in self.statements if isinstance(s, tree.Input))
@@ -61,7 +77,7 @@ class _Builder:
             source=self.source,
             description=self.names.file.description,
             states=states,
-            params=self.params,
+            params=(*self.params, *(weight for net in nets for weight in net.weights)),
             consts=consts,
             intermediates=intermediates,
             equations=tuple(self._equation(state, states) for state in states),
@@ -72,6 +88,7 @@ class _Builder:
             jumps=jumps_of(self.names, self.lowering, states),
             data=tuple(s.name.name for s in self.statements if isinstance(s, tree.Data)),
             is_map=any(isinstance(s, tree.Next) for s in self.statements),
+            nets=nets,
         )
 
     # Sizes and shapes
@@ -99,6 +116,11 @@ class _Builder:
 
     def _dimensions(self, written: tuple[tree.Expression, ...]) -> tuple[Expression, ...]:
         return tuple(self.lowering.number(part) for part in written)
+
+    def _net(self, statement: tree.Net) -> Net:
+        net = net_of(statement, self.names, self.lowering)
+        self.lowering.nets[net.name] = lambda node, arguments: called(net, node, arguments, self.names)
+        return net
 
     def _fits(self, value: Expression, shape: Shape, node: tree.Node, name: str) -> bool:
         """Whether a value can be spread over a shape; reports E0301 where not."""

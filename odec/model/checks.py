@@ -11,6 +11,7 @@ from odec.diagnostics import Diagnostic, nearest
 from odec.distributions import INITIALIZERS
 from odec.functions import FUNCTIONS, RESERVED_NAMES, SPECIAL_FUNCTIONS
 from odec.model.names import Named, Names
+from odec.model.nets import faults_of_nets
 from odec.model.walk import expressions_of, names_in, nodes
 from odec.syntax import tree
 
@@ -18,7 +19,9 @@ _BUILT_IN = (*FUNCTIONS, *SPECIAL_FUNCTIONS)
 _LITERALS = ("t", "pi", "inf")
 _MOVING = ("state", "input")
 _MADE = ("intermediate", "observe", "function")
-_NOT_CONST = ("state", "input", "param", "intermediate", "observe", "data")
+# What is followed by its arguments.
+_CALLED = ("function", "net")
+_NOT_CONST = ("state", "input", "param", "intermediate", "observe", "data", "net")
 _ARTICLES = {"input": "an input", "intermediate": "an intermediate", "observe": "an observe"}
 
 
@@ -32,7 +35,7 @@ def check(names: Names) -> list[Diagnostic]:
     checker = _Checker(names)
     for statement in names.file.statements:
         checker.statement(statement)
-    return [*checker.errors, *_loops(names)]
+    return [*checker.errors, *faults_of_nets(names), *_loops(names)]
 
 
 class _Checker:
@@ -83,11 +86,12 @@ class _Checker:
     def name(self, node: tree.Name) -> None:
         name = node.name
         kind = self.names.kind(name)
-        if not node.order and ((kind and kind != "function") or name in _LITERALS):
+        if not node.order and ((kind and kind not in _CALLED) or name in _LITERALS):
             return
-        if kind == "function" or name in _BUILT_IN:
+        if kind in _CALLED or name in _BUILT_IN:
+            what = "net" if kind == "net" else "function"
             call = f"{name}({', '.join(self._parameters(name))})"
-            self.report("E0210", f"`{name}` is a function and needs its arguments", node, help=f"write `{call}`")
+            self.report("E0210", f"`{name}` is a {what} and needs its arguments", node, help=f"write `{call}`")
         elif kind == "" and name not in self.unknown:
             self.unknown.add(name)
             self.undefined(node)
@@ -126,14 +130,14 @@ class _Checker:
                 "E0203", f"`{name}` draws the first guess of an array of params, and is no function", node, cure
             )
         elif named is None:
-            functions = [*_BUILT_IN, *(n for n, d in self.names.table.items() if d.kind == "function")]
+            functions = [*_BUILT_IN, *(n for n, d in self.names.table.items() if d.kind in _CALLED)]
             self.report(
                 "E0203",
                 f"the function `{name}` is not defined",
                 node.function,
                 help=nearest(name, functions) or f"define it: `{name}(a) = …`",
             )
-        elif named.kind != "function":
+        elif named.kind not in _CALLED:
             self.report(
                 "E0212",
                 f"`{name}` is {a_kind(named.kind)}, not a function",
@@ -141,8 +145,7 @@ class _Checker:
                 help=f"for a product write `{name}*(…)`",
             )
         else:
-            assert isinstance(named.statement, tree.Function)
-            count = len(named.statement.parameters)
+            count = len(self._parameters(name))
             self._arity(node, name, count, count)
 
     def _arity(self, node: tree.Call, name: str, least: int, most: int | None) -> None:
@@ -161,6 +164,8 @@ class _Checker:
         named = self.names.table.get(name)
         if named is not None and isinstance(named.statement, tree.Function):
             return tuple(p.name for p in named.statement.parameters)
+        if named is not None and isinstance(named.statement, tree.Net):
+            return tuple(item.name.name for item in named.statement.inputs)
         if name in FUNCTIONS:
             return (*FUNCTIONS[name].parameters, *(("…",) if FUNCTIONS[name].most is None else ()))
         return {"if": ("condition", "a", "b"), "range": ("N",), "roll": ("x", "1"), "dot": ("x", "y")}.get(name, ("x",))
@@ -185,11 +190,13 @@ class _Checker:
                 times = statement.times if isinstance(statement, tree.At) else ()
                 parts = times or (statement.period, statement.start, statement.stop)  # type: ignore[union-attr]
                 for node in (n for part in parts if part is not None for n in _names_and_calls(part)):
-                    culprit = self._reached(node.name, _MOVING, _MADE)
+                    culprit = self._reached(node.name, (*_MOVING, "net"), _MADE)
                     if culprit:
+                        net = self.names.kind(culprit) == "net"
+                        why = "a net, and must not move while that is trained" if net else "known only during the run"
                         self.report(
                             "E0403",
-                            f"the time of a jump depends on `{culprit}`, which is known only during the run",
+                            f"the time of a jump depends on `{culprit}`, which is {why}",
                             node,
                             help="a time may depend on params and consts; for a jump at a condition write `when … :`",
                         )

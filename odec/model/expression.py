@@ -40,7 +40,8 @@ class ShapeError(ValueError):
 class Expression:
     """A node. `head` is "number", "symbol", "add", "multiply", "divide", "negate", "power", "if", a comparison, "and",
     "or", "not", a function's name, or an operation on arrays: "matmul", "sum", "mean", "roll", "index", "slice",
-    "missing", "array", "range". `value` is the number, or the symbol's name; `role` says what a symbol is; `shape` is
+    "missing", "array", "range"; "net", which a pass writes out or makes "given". `value` is the number, or the name of
+    the symbol or net; `role` says what a symbol is; `shape` is
     () for a number, and for an array that of the model as it is written (sizes may be changed later).
     """
 
@@ -118,7 +119,7 @@ ZERO, ONE = number(0), number(1)
 
 
 def symbol(name: str, role: str, shape: Shape = ()) -> Expression:
-    """A name: `role` is "state", "param", "const", "intermediate", "time", "input", "size" or "data"."""
+    """A name: `role` is "state", "param", "const", "intermediate", "time", "input", "size", "data" or "net"."""
     return _node("symbol", value=name, role=role, shape=shape)
 
 
@@ -344,11 +345,23 @@ def spread(operand: Expression, like: Expression) -> Expression:
     return operand if operand.shape == like.shape else _node("spread", (operand, like), shape=like.shape)
 
 
+def net(name: str, inputs: tuple[Expression, ...], shape: Shape) -> Expression:
+    """What the network of this name makes of its inputs."""
+    return _node("net", inputs, name, shape=shape)
+
+
+def given(name: Expression, inputs: tuple[Expression, ...], shape: Shape) -> Expression:
+    """What the network that is handed over under a name makes of its inputs."""
+    return _node("given", (name, *inputs), shape=shape)
+
+
 def _called(value: Callable[..., float]) -> Callable[[Expression, list[float]], float]:
     return lambda node, args: value(*args)
 
 
-ARRAY_OPERATIONS = frozenset(("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range", "spread"))
+ARRAY_OPERATIONS = frozenset(
+    ("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range", "spread", "net", "given")
+)
 
 
 def rebuild(node: Expression, args: tuple[Expression, ...]) -> Expression:
@@ -356,7 +369,7 @@ def rebuild(node: Expression, args: tuple[Expression, ...]) -> Expression:
     if args == node.args:
         return node
     if node.head in ARRAY_OPERATIONS:
-        return _node(node.head, args, shape=node.shape)
+        return _node(node.head, args, node.value, shape=node.shape)
     if node.head in _BUILDERS:
         return _BUILDERS[node.head](*args)
     if node.head in COMPARISONS:

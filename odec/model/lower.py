@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from odec.diagnostics import Diagnostic
 from odec.model.expression import (
@@ -53,7 +53,8 @@ _ROLES = {"state": "state", "param": "param", "const": "const", "size": "size", 
 class Lowering:
     """Lowers the expressions of one file. Faults are collected in `errors`; a faulty formula is then 0.
 
-    `shapes` holds the shape of each array, `sizes` the value of each size symbol; both are filled by the builder.
+    `shapes` holds the shape of each array, `sizes` the value of each size symbol, `nets` what a call of each net is;
+    they are filled by the builder.
     """
 
     def __init__(self, names: Names) -> None:
@@ -61,6 +62,7 @@ class Lowering:
         self.errors: list[Diagnostic] = []
         self.shapes: dict[str, Shape] = {}
         self.sizes: dict[Expression, float] = {}
+        self.nets: dict[str, Callable[[tree.Call, list[Expression]], Expression | Diagnostic]] = {}
         self._expansions = 0
         self._calls: list[tree.Node] = []
 
@@ -188,6 +190,8 @@ class Lowering:
         named = self.names.table.get(name)
         if named is None:
             return self._built_in(node, name, arguments)
+        if isinstance(named.statement, tree.Net):
+            return self._net(node, name, arguments)
         assert isinstance(named.statement, tree.Function)
         self._expansions += 1
         if self._expansions > MOST_EXPANSIONS or len(self._calls) > DEEPEST_CALLS:
@@ -201,6 +205,13 @@ class Lowering:
         result = self.number(named.statement.value, bound)
         self._calls.pop()
         return result
+
+    def _net(self, node: tree.Call, name: str, arguments: list[Expression]) -> Expression:
+        found = self.nets[name](node, arguments)
+        if isinstance(found, Diagnostic):
+            self.errors.append(found)
+            return ZERO
+        return found
 
     def _built_in(self, node: tree.Call, name: str, arguments: list[Expression]) -> Expression:
         match name:

@@ -126,8 +126,60 @@ class Input:
         return symbol(self.name, "input", self.shape)
 
 
+@dataclass(frozen=True)
+class NetInput:
+    """What a net takes: a number or a vector."""
+
+    name: str
+    shape: Shape = ()
+    written_shape: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A layer of a net: activated(inputs @ kernel + bias), of `units` numbers. `formula` is the activation in terms of
+    the symbol `argument`, `activation` its name."""
+
+    kernel: Param
+    bias: Param
+    units: Expression
+    activation: str
+    argument: Expression
+    formula: Expression
+
+
+@dataclass(frozen=True)
+class Net:
+    """A trainable function. Without layers it is a Keras model that is handed over when the layer is made; it takes
+    the last places among the params, in the order of the text. `outputs` is () for a number; `units` is how many there
+    are, as it is written."""
+
+    name: str
+    inputs: tuple[NetInput, ...]
+    layers: tuple[Dense, ...]
+    outputs: Shape
+    units: Expression
+    span: Span
+    description: str = ""
+
+    @property
+    def symbol(self) -> Expression:
+        """The net that is handed over, in formulas."""
+        return symbol(self.name, "net")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is handed over."""
+        return not self.layers
+
+    @property
+    def weights(self) -> tuple[Param, ...]:
+        """What is trained of its layers."""
+        return tuple(weight for layer in self.layers for weight in (layer.kernel, layer.bias))
+
+
 # What has a name, and a symbol in formulas.
-Named = State | Param | Const | Size | Input | Definition
+Named = State | Param | Const | Size | Input | Definition | Net
 # What may be an array of a declared shape.
 Shaped = State | Param | Const | Input
 
@@ -202,6 +254,7 @@ class Model:
     jumps: tuple[Jump, ...] = ()
     data: tuple[str, ...] = ()
     is_map: bool = False
+    nets: tuple[Net, ...] = ()
 
     def __post_init__(self) -> None:
         assert tuple(equation.state for equation in self.equations) == self.states
@@ -216,6 +269,17 @@ class Model:
             *(equation.value for equation in self.equations),
             *(observe.value for observe in self.observes),
         )
+
+    @property
+    def given_nets(self) -> tuple[Net, ...]:
+        """The nets that are handed over."""
+        return tuple(net for net in self.nets if net.is_given)
+
+    @property
+    def own_params(self) -> tuple[Param, ...]:
+        """The params that the text declares: those that are no weights of a net."""
+        weights = {weight.name for net in self.nets for weight in net.weights}
+        return tuple(param for param in self.params if param.name not in weights)
 
     @property
     def has_arrays(self) -> bool:

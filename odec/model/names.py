@@ -67,12 +67,16 @@ _KINDS: dict[type, str] = {
     tree.Input: "input",
     tree.Data: "data",
     tree.Function: "function",
+    tree.Net: "net",
     tree.Assignment: "intermediate",
     tree.Observe: "observe",
 }
 
 
-_DECLARATIONS = (tree.State, tree.Param, tree.Const, tree.Size, tree.Input, tree.Data, tree.Function, tree.Observe)
+_DECLARATIONS = (
+    *(tree.State, tree.Param, tree.Const, tree.Size, tree.Input, tree.Data),
+    *(tree.Function, tree.Net, tree.Observe),
+)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,9 @@ def expressions_of(statement: tree.AnyStatement) -> tuple[tree.Node, ...]:
             return (statement.condition, *(change.value for change in statement.changes))
         case tree.Solve():
             return _present(statement.start, statement.stop, statement.step, statement.every)
+        case tree.Net():
+            shapes = (length for item in statement.inputs for length in item.shape)
+            return _present(*shapes, *(layer.units for layer in statement.layers), statement.outputs)
         case tree.Size() | tree.Equation() | tree.Assignment() | tree.Next() | tree.Function():
             return (statement.value,)
     return ()

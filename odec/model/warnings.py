@@ -12,16 +12,26 @@ from odec.syntax import tree
 
 def warnings_of(model: Model, names: Names) -> tuple[Diagnostic, ...]:
     """The warnings of a model, in the order of the text."""
-    found = [*_unused_params(model, names), *_unchanged_states(model, names), *_equalities(names), *_powers(names)]
+    found = [*_unused(model, names), *_unchanged_states(model, names), *_equalities(names), *_powers(names)]
     return tuple(sorted(found, key=lambda warning: warning.span.start if warning.span else 0))
 
 
-def _unused_params(model: Model, names: Names) -> list[Diagnostic]:
-    used = {name.name for s in names.file.statements for e in expressions_of(s) for name in names_in(e)}
+def _unused(model: Model, names: Names) -> list[Diagnostic]:
+    parts = [node for s in names.file.statements for e in expressions_of(s) for node in nodes(e)]
+    used = {node.name for node in parts if isinstance(node, tree.Name)}
+    called = {node.function.name for node in parts if isinstance(node, tree.Call)}
+    warning, cure = names.source.warning, "remove it, or use it"
     return [
-        names.source.warning("W0401", f"nothing uses the param `{param.name}`", param.span, help="remove it, or use it")
-        for param in model.params
-        if param.name not in used
+        *(
+            warning("W0401", f"nothing uses the param `{param.name}`", param.span, cure)
+            for param in model.own_params
+            if param.name not in used
+        ),
+        *(
+            warning("W0401", f"nothing uses the net `{net.name}`", names.table[net.name].span, cure)
+            for net in model.nets
+            if net.name not in called
+        ),
     ]
 
 

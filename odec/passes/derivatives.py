@@ -75,7 +75,7 @@ class Derivatives:
 
 def derivatives(model: Model) -> Derivatives:
     """The derivatives of a model."""
-    totals = None if model.has_arrays else _totals(model)
+    totals = None if model.has_arrays or model.given_nets else _totals(model)
     found_switches = switches(model)
     if totals is None:
         return Derivatives(switches=found_switches, complete=False)

@@ -102,6 +102,23 @@ class Jump:
 
 
 @dataclass(frozen=True)
+class Net:
+    """A trainable function of so many numbers that gives so many. Without `layers` it is a Keras model, handed over
+    when the layer is made, else the weights of its layers are among the params."""
+
+    name: str
+    inputs: int
+    outputs: int
+    layers: int = 0
+    description: str = ""
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of its params."""
+        return tuple(f"{self.name}_{place}_{part}" for place in range(self.layers) for part in ("kernel", "bias"))
+
+
+@dataclass(frozen=True)
 class Output:
     """An `observe` or an intermediate: a number that can be asked for beside the states."""
 
@@ -142,6 +159,7 @@ class Description:
     data: tuple[str, ...] = ()
     noises: tuple[Noise, ...] = ()
     jumps: tuple[Jump, ...] = ()
+    nets: tuple[Net, ...] = ()
 
     @cached_property
     def state_elements(self) -> tuple[str, ...]:

@@ -15,10 +15,17 @@ from odec.runtime.description import Description, Param, element_names
 def initializer(param: Param, seed: int | None = None) -> Any:
     """The Keras initializer of a param's weight, inside its bounds. Without a seed Keras's random state decides."""
     if isinstance(param.value, str):
-        drawn = keras.initializers.get(param.value)
-        drawn = type(drawn)(seed=seed) if seed is not None and hasattr(drawn, "seed") else drawn
+        drawn = _drawing(param.value, seed)
         return lambda shape, dtype=None: keras.ops.clip(drawn(shape, dtype), param.lower, param.upper)
     return exactly(param.value)
+
+
+def _drawing(name: str, seed: int | None) -> Any:
+    """A Keras initializer by name, or `small_normal`, that of a net's last layer: a tenth of Glorot's normal."""
+    if name == "small_normal":
+        return keras.initializers.VarianceScaling(0.01, "fan_avg", "truncated_normal", seed=seed)
+    drawn = keras.initializers.get(name)
+    return type(drawn)(seed=seed) if seed is not None and hasattr(drawn, "seed") else drawn
 
 
 def exactly(value: Any) -> Any:

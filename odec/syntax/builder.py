@@ -278,6 +278,30 @@ class Builder:
     def parameters(self, parts: list[Any]) -> tuple[tree.Name, ...]:
         return tuple(parts)
 
+    # Networks
+
+    def net(self, parts: list[Any]) -> tree.Net:
+        name, inputs, *layers = parts
+        return self._make(tree.Net, name, inputs or (), tuple(layers))
+
+    def given_net(self, parts: list[Any]) -> tree.Net:
+        name, inputs, outputs = parts
+        return self._make(tree.Net, name, inputs or (), (), outputs)
+
+    def net_inputs(self, parts: list[Any]) -> tuple[tree.NetInput, ...]:
+        return tuple(parts)
+
+    def net_input(self, parts: list[Any]) -> tree.NetInput:
+        name, shape = parts
+        return tree.NetInput(name.span, name, shape or ())
+
+    def dense(self, parts: list[Any]) -> tree.Dense:
+        kind, units, activation, closing = parts
+        span = Span(self._start(kind), self._stop(closing))
+        return tree.Dense(
+            span, self._plain_name(kind), units, None if activation is None else self._plain_name(activation)
+        )
+
     # Jumps and runs
 
     def times(self, parts: list[Any]) -> tuple[tree.Expression, ...]:

@@ -14,9 +14,9 @@ from odec.syntax.scanner import scan
 _TOKEN = re.compile(
     r"(?P<comment>#[^\n]*)|(?P<join>\\[ \t]*(?=\n|\Z|#))|(?P<newline>\n)"
     r"|(?P<number>(?:[0-9]+(?:_[0-9]+)*\.?(?:[0-9]+(?:_[0-9]+)*)?|\.[0-9]+(?:_[0-9]+)*)(?:[eE][+-]?[0-9]+)?)"
-    r"|(?P<word>[^\W\d]\w*)|(?P<primes>'+)|(?P<sign>\*\*|[<>=!+*/-]=|[^\s\w])"
+    r"|(?P<word>[^\W\d]\w*)|(?P<primes>'+)|(?P<sign>\*\*|->|[<>=!+*/-]=|[^\s\w])"
 )
-_SPACED = frozenset(["=", "+=", "-=", "*=", "/=", "<", "<=", ">", ">=", "==", "!=", "~", "@"])
+_SPACED = frozenset(["=", "+=", "-=", "*=", "/=", "<", "<=", ">", ">=", "==", "!=", "~", "@", "->"])
 _TIGHT = frozenset(["*", "/", "^"])
 _OPENING = frozenset("([")
 _CLOSING = frozenset(")]")

@@ -22,7 +22,7 @@ _STRUCTURE = re.compile(r"#[^\n]*|\\[ \t]*(?:#[^\n]*)?(?:\n|\Z)|[\n;()\[\]]")
 _HIDDEN = re.compile(r"#[^\n]*|\\[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 # A line that begins so can only be a new statement: `=` never stands inside brackets.
 _NEW_STATEMENT = re.compile(
-    r"[ \t]*(?:(?:state|param|const|size|input|data|observe|next)[ \t]+[^\W\d]"
+    r"[ \t]*(?:(?:state|param|const|size|input|data|observe|next|net)[ \t]+[^\W\d]"
     r"|[^\W\d]\w*[ \t]*(?:'+|\([\w ,]*\)|/[ \t]*dt)?[ \t]*=(?!=)|solve[ \t]+(?:from|to|step|every|method)\b)"
 )
 

@@ -247,6 +247,33 @@ class Function(Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class NetInput(Node):
+    """`x` or `x[N]` among the inputs of a net."""
+
+    name: Name
+    shape: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dense(Node):
+    """`dense(16, tanh)`: `kind` is the word in front, whether or not there is such a layer."""
+
+    kind: Name
+    units: Expression
+    activation: Name | None
+
+
+@dataclass(frozen=True, slots=True)
+class Net(Statement):
+    """`net g(x, y) = dense(16, tanh), dense(1)`, or `net g(x, y) -> 1`: no layers, and the number of outputs."""
+
+    name: Name
+    inputs: tuple[NetInput, ...]
+    layers: tuple[Dense, ...]
+    outputs: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observe(Statement):
     """`observe y = value`, `observe y`, `observe y ~ normal(mean, sd)`."""
 
@@ -312,6 +339,7 @@ AnyStatement = (
     | Assignment
     | Next
     | Function
+    | Net
     | Observe
     | At
     | Every
