@@ -11,39 +11,24 @@ import keras
 import numpy as np
 from keras import ops
 
-from odec.diagnostics import nearest
 from odec.runtime import guesses, loops, simulate, sizing
 from odec.runtime.adaptive import Adaptive
+from odec.runtime.bounds import Bounds
 from odec.runtime.cell import Cell, cell_of
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
-from odec.runtime.layout import Layout
+from odec.runtime.given import check_names, check_supplied, ordered
 from odec.runtime.recurrence import Recurrence
 from odec.runtime.rows import by_states, layer_method, layer_timing
 from odec.runtime.schedule import Schedule
 from odec.runtime.stops import check_fixed, timed_by
+from odec.runtime.supply import GroupParams, ParamHead, Spec, specs_of
 
 Tensor = Any
 Shape = tuple[int | None, ...]
 
 # Attempts at a step that a row of an adaptive layer may take.
 MAX_STEPS = 4096
-
-
-@keras.saving.register_keras_serializable(package="odec")
-class Bounds(keras.constraints.Constraint):
-    """Puts a weight back between its bounds after each update of the optimizer."""
-
-    def __init__(self, lower: float, upper: float) -> None:
-        self.lower, self.upper = lower, upper
-
-    def __call__(self, w: Tensor) -> Tensor:
-        """The weight, inside its bounds."""
-        return ops.clip(w, self.lower, self.upper)
-
-    def get_config(self) -> dict[str, float]:
-        """The bounds."""
-        return {"lower": self.lower, "upper": self.upper}
 
 
 class Layer(keras.layers.Layer):
@@ -76,8 +61,9 @@ class Layer(keras.layers.Layer):
     or `layer(u)` from the model's own start. A map steps once for each row of its series where neither `steps` nor
     `times` say how often; without inputs it is `steps` that says it.
 
-    A param may instead come for each row from another layer: `layer(x0, params={"b": b})` with `b` of shape (batch,) or
-    (batch, 1), also in functional models; its weight is then not trained.
+    A param may instead come for each row from another layer, by name: `layer(x0, params={"b": b})` with `b` of shape
+    (batch,) or (batch, 1), or `layer({"b": b})` from the model's own start; the dictionary may hold initial values of
+    states too. The weight of such a param is not trained. `head` and `groups` make layers that supply params.
 
     Example:
         y = keras.Sequential([keras.Input((2,)), Competition(steps=1000, h=0.1, method="euler")]).predict([[100, 150]])
@@ -134,7 +120,7 @@ class Layer(keras.layers.Layer):
         self.timing = layer_timing(description, steps, h, times, start, rtol, by_state, int(max_steps))
         self.method = layer_method(method, description.defaults.method, isinstance(self.timing, Adaptive))
         check_fixed(self._model, self._asked["frozen"])
-        self._check_known("state or output", outputs or (), self._column_names())
+        check_names(description, outputs or (), "state or output", self._column_names())
         self.columns = description.expanded(outputs) if outputs is not None else self._state_names()
         self.return_sequences = bool(return_sequences)
         self._check_arguments()
@@ -160,6 +146,33 @@ class Layer(keras.layers.Layer):
         Raises ValueError for a model without a step, and for one with jumps at known times.
         """
         return cell_of(cls, h, {"method": method, **arguments})
+
+    @classmethod
+    def head(cls, *names: str, params: Mapping[str, Any] | None = None, **options: Any) -> ParamHead:
+        """A layer that predicts these params (by default all) for each series from a network's features, inside their
+        bounds; `params` are other first guesses, `options` those of any Keras layer.
+
+            features = encoder(series)
+            decoded = Decay(times=times)(Decay.head("k")(features))
+
+        Raises ValueError for a name that is no param.
+        """
+        return ParamHead(cls._specs(names or None, params), **options)
+
+    @classmethod
+    def groups(cls, groups: int, *names: str, params: Mapping[str, Any] | None = None, **options: Any) -> GroupParams:
+        """A layer with a value of these params for each of so many groups: the number of a row's group picks its own.
+        By default the params that the model says `per experiment`.
+
+            group = keras.Input((), dtype="int32")
+            solution = Decay(times=times)(Decay.groups(3)(group))
+
+        Raises ValueError for a name that is no param, and where there is none to choose.
+        """
+        own = tuple(param.name for param in cls.description.params if param.per_experiment)
+        if not (names or own):
+            raise ValueError(f"{cls.__name__} says `per experiment` of no param: name those that differ")
+        return GroupParams(groups, cls._specs(names or own, params), **options)
 
     def parameters(self) -> dict[str, Any]:
         """Each param with its present value: a float, or a NumPy array."""
@@ -188,13 +201,9 @@ class Layer(keras.layers.Layer):
 
     # The Keras contract.
 
-    def build(
-        self, inputs_shape: Any, series_shape: Shape | None = None, params_shape: Mapping[str, Shape] | None = None
-    ) -> None:
+    def build(self, inputs_shape: Any = None, series_shape: Any = None, params_shape: Any = None) -> None:
         """A weight for each param, under its name. A param that comes with the call is not trained."""
-        self._check_shapes(*self._parted(inputs_shape, series_shape, is_shape=True))
-        supplied = set(params_shape or {})
-        self._check_known("param", supplied, [param.name for param in self.description.params])
+        supplied = ordered(self.description, inputs_shape, series_shape, params_shape, shapes=True).rows
         for param in self.description.params:
             bounded = math.isfinite(param.lower) or math.isfinite(param.upper)
             self.add_weight(
@@ -205,24 +214,20 @@ class Layer(keras.layers.Layer):
                 trainable=param.name not in self._asked["frozen"] and param.name not in supplied,
             )
 
-    def call(self, inputs: Any, series: Tensor | None = None, params: Mapping[str, Tensor] | None = None) -> Tensor:
+    def call(self, inputs: Any = None, series: Tensor | None = None, params: Any = None) -> Tensor:
         """Columns (batch, steps, columns) from initial states (batch, states) or (batch, 0), and the series (batch,
-        rows, inputs) of a model with inputs."""
-        params = dict(params or {})
-        dtype = self.compute_dtype
-        shared = tuple(param.name for param in self.description.params if param.name not in params)
-        rows = tuple(param.name for param in self.description.params if param.name in params)
-        inputs, series = self._parted(inputs, series)
-        inputs = ops.zeros((ops.shape(series)[0], 0), dtype) if inputs is None else ops.cast(inputs, dtype)
-        series = None if series is None else ops.cast(series, dtype)
-        vector = self.shared_values(shared)
-        sizes = {param.name: math.prod(param.shape) for param in self.description.params}
-        per_row = [ops.transpose(ops.reshape(ops.cast(params[name], dtype), (-1, sizes[name]))) for name in rows]
-        array = ops.concatenate(per_row) if rows else ops.zeros((0, 1), dtype)
-        arguments = (inputs, series, vector, array)
-        if loops.compiles():
-            return self._compiled(shared, rows)(*arguments)
-        return self._program(shared, rows)(*arguments)
+        rows, inputs) of a model with inputs; `params`, or in the place of the states a dictionary, has what comes for
+        each row by name."""
+        dtype, description = self.compute_dtype, self.description
+        given = ordered(description, inputs, series, params)
+        check_supplied(self._model, given.rows)
+        rows = given.names(description.params)
+        shared = tuple(param.name for param in description.params if param.name not in rows)
+        initial, elements = given.initial(description, dtype)
+        series = None if given.series is None else ops.cast(given.series, dtype)
+        program = self._compiled if loops.compiles() else self._program
+        array = given.packed(description.params, dtype)
+        return program(shared, rows, elements)(initial, series, self.shared_values(shared), array)
 
     def shared_values(self, names: Sequence[str]) -> Tensor:
         """The weights of these params as one vector (S,): variables are read once, here; read inside a loop they would
@@ -237,19 +242,17 @@ class Layer(keras.layers.Layer):
         return ops.cast(ops.concatenate([ops.reshape(value, (-1,)) for value in values]), self.compute_dtype)
 
     def compute_output_shape(
-        self, inputs_shape: Any, series_shape: Shape | None = None, params_shape: Mapping[str, Shape] | None = None
+        self, inputs_shape: Any = None, series_shape: Any = None, params_shape: Any = None
     ) -> Shape:
         """(batch, steps, columns), or (batch, columns) without sequences."""
-        states, series = self._parted(inputs_shape, series_shape, is_shape=True)
-        steps = len(self.timing.times) if self.timing is not None else series[1]
-        rows = (steps,) if self.return_sequences else ()
-        return ((series if states is None else states)[0], *rows, len(self.columns))
+        given = ordered(self.description, inputs_shape, series_shape, params_shape, shapes=True)
+        return self._output_shape(given.first, given.series)
 
-    def compute_output_spec(self, inputs: Any, series: Any = None, params: Any = None) -> Any:
+    def compute_output_spec(self, inputs: Any = None, series: Any = None, params: Any = None) -> Any:
         """The output as a symbolic tensor."""
-        states, series = (None if part is None else part.shape for part in self._parted(inputs, series))
-        self._check_shapes(states, series)
-        shape = self.compute_output_shape(*((states, series) if states is not None else (series,)))
+        given = ordered(self.description, inputs, series, params)
+        check_supplied(self._model, given.rows)
+        shape = self._output_shape(given.first.shape, None if given.series is None else given.series.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -294,6 +297,12 @@ class Layer(keras.layers.Layer):
 
     # Inside.
 
+    @classmethod
+    def _specs(cls, names: Sequence[str] | None, start: Mapping[str, Any] | None) -> list[Spec]:
+        known = {param.name: param for param in cls.description.params}
+        check_names(cls.description, [*(names or ()), *(start or {})], "param", list(known))
+        return specs_of([known[name] for name in names or known], start or {})
+
     def _weights(self) -> dict[str, Any]:
         return {weight.name: weight for weight in self.weights}
 
@@ -307,12 +316,21 @@ class Layer(keras.layers.Layer):
         whole = [item.name for item in items]
         return [*description.state_elements, *description.output_elements, *whole]
 
+    def _output_shape(self, first: Shape, series: Shape | None) -> Shape:
+        """The output's shape for a batch as long as `first`."""
+        if self.timing is not None:
+            steps: int | None = len(self.timing.times)
+        else:
+            assert series is not None
+            steps = series[1]
+        return (first[0], *((steps,) if self.return_sequences else ()), len(self.columns))
+
     def _initializer(self, param: Any) -> Any:
         guess = self._guesses[param.name]
         return guesses.initializer(param) if isinstance(guess, str) else guesses.exactly(guess)
 
-    def _program(self, shared: tuple[str, ...], rows: tuple[str, ...]) -> Callable[..., Tensor]:
-        """The pure function (inputs, series, shared, rows) → output. It holds no layer and no variable."""
+    def _program(self, shared: tuple[str, ...], rows: tuple[str, ...], given: tuple[str, ...]) -> Callable[..., Tensor]:
+        """The pure function (initial, series, shared, rows) → output. It holds no layer and no variable."""
         equations = Equations(self._model, Slots(shared, rows, self._numbers))
         knots = self._asked["input_times"]
         knots = None if knots is None else np.array(knots)
@@ -325,23 +343,13 @@ class Layer(keras.layers.Layer):
             self.return_sequences,
             knots,
             tuple((name, float(self._guesses[name])) for name in timed),
+            given,
         )
 
     def _known_timing(self) -> Schedule | Adaptive:
         if self.timing is None or self.description.inputs:
             raise ValueError(f"the sensitivities of {type(self).__name__} need its inputs: `odec.runtime.simulate`")
         return self.timing
-
-    def _parted(self, inputs: Any, series: Any, is_shape: bool = False) -> tuple[Any, Any]:
-        """States and series from what the layer was called with; None for what is not there."""
-        if not self.description.inputs:
-            return inputs, None
-        is_pair = isinstance(inputs, (list, tuple)) and len(inputs) == 2
-        if series is None and (is_pair and not (is_shape and isinstance(inputs[0], (int, type(None))))):
-            return inputs[0], inputs[1]
-        if series is None and len(inputs if is_shape else inputs.shape) == 3:
-            return None, inputs
-        return inputs, series
 
     def _guess(self, param: Any) -> Any:
         """A number, an array, or the name of an initializer."""
@@ -359,39 +367,18 @@ class Layer(keras.layers.Layer):
     def _check_arguments(self) -> None:
         description, asked = self.description, self._asked
         params = [param.name for param in description.params]
-        self._check_known("param", [*asked["params"], *asked["frozen"]], params)
-        self._check_known("const", asked["consts"], [const.name for const in description.consts])
-
-    def _check_known(self, kind: str, names: Any, known: Sequence[str]) -> None:
-        for name in names:
-            if name not in known:
-                cure = nearest(name, known) or f"there are: {', '.join(dict.fromkeys(known)) or 'none'}"
-                raise ValueError(f"{type(self).__name__} has no {kind} named {name!r}; {cure}. Received: {name!r}")
-
-    def _check_shapes(self, shape: Shape | None, series: Shape | None) -> None:
-        names = self._state_names()
-        if shape is not None and (len(shape) != 2 or shape[-1] not in (0, len(names))):
-            raise ValueError(
-                f"{type(self).__name__} takes initial values of shape (batch, {len(names)}), one for each state "
-                f"({', '.join(names)}), or (batch, 0) for the model's own. Received: shape {tuple(shape)}"
-            )
-        elements = Layout.of(self.description.inputs).elements
-        if elements and (series is None or len(series) != 3 or series[-1] != len(elements)):
-            received = "none" if series is None else f"shape {tuple(series)}"
-            raise ValueError(
-                f"{type(self).__name__} takes an input series of shape (batch, rows, {len(elements)}) as its second "
-                f"argument ({', '.join(elements)}). Received: {received}"
-            )
+        check_names(description, [*asked["params"], *asked["frozen"]], "param", params)
+        check_names(description, asked["consts"], "const", [const.name for const in description.consts])
 
 
 def _cached(program: Callable[..., Callable[..., Tensor]]) -> Callable[..., Callable[..., Tensor]]:
     """The compiled programs of one layer; a closure, because Keras would try to save a dictionary."""
     found: dict[Any, Callable[..., Tensor]] = {}
 
-    def compiled(shared: tuple[str, ...], rows: tuple[str, ...]) -> Callable[..., Tensor]:
-        if (shared, rows) not in found:
-            found[shared, rows] = loops.compiled(program(shared, rows))
-        return found[shared, rows]
+    def compiled(*names: tuple[str, ...]) -> Callable[..., Tensor]:
+        if names not in found:
+            found[names] = loops.compiled(program(*names))
+        return found[names]
 
     return compiled
 

@@ -28,7 +28,8 @@ LAYER_CHUNK = 32
 @dataclass(frozen=True, eq=False)
 class Recurrence:
     """A model by a method. `timing` is None where a map steps once for each row of its series; `knots` are the times
-    of the series' rows, None where they follow from a schedule. `frozen` are the params that jump times depend on."""
+    of the series' rows, None where they follow from a schedule. `frozen` are the params that jump times depend on;
+    `given` are the state elements whose initial values come with the call."""
 
     equations: Equations
     method: str
@@ -37,16 +38,17 @@ class Recurrence:
     sequences: bool
     knots: np.ndarray | None = None
     frozen: tuple[tuple[str, float], ...] = ()
+    given: tuple[str, ...] = ()
 
-    def __call__(self, inputs: Tensor, series: Tensor | None, shared: Tensor, rows: Tensor) -> Tensor:
-        """Columns (batch, steps, columns), or (batch, columns) of the last row, from states (batch, D or 0), series
-        (batch, K, I), params that all rows share (S,) and params of each row (R, batch)."""
-        equations, batch = self.equations, ops.shape(inputs)[0]
+    def __call__(self, initial: Tensor, series: Tensor | None, shared: Tensor, rows: Tensor) -> Tensor:
+        """Columns (batch, steps, columns), or (batch, columns) of the last row, from initial values (batch, given),
+        series (batch, K, I), params that all rows share (S,) and params of each row (R, batch)."""
+        equations, batch = self.equations, ops.shape(initial)[0]
         if not equations.slots.rows:
             rows = ops.broadcast_to(rows, (0, batch))
         theta = (shared, rows)
-        like = ops.zeros((batch,), dtype=inputs.dtype)
-        given = dict(zip(equations.states, ops.unstack(inputs, axis=1), strict=True)) if inputs.shape[1] else {}
+        like = ops.zeros((batch,), dtype=initial.dtype)
+        given = dict(zip(self.given, ops.unstack(initial, axis=1), strict=True)) if self.given else {}
         x0 = equations.initial(theta, given, like)
         if series is not None:
             series = ops.transpose(series, (1, 2, 0))
@@ -92,8 +94,8 @@ class Recurrence:
             linear = interpolated(description)
             ends = list(along(signal, laid.starts, laid.ends, linear))
             read = at_times(signal, laid.times, linear)
-        parts = (laid.starts, laid.steps, laid.counts, laid.order, laid.fired, laid.numbers)
-        course = tuple(ops.convert_to_tensor(part) for part in parts)
+        tensors = map(ops.convert_to_tensor, (laid.order, laid.fired, laid.numbers))
+        course = (laid.starts, laid.steps, laid.counts, *tensors)
         states, _ = Motion(equations, self.method).run(x0, theta, course, ends, single=laid.single)
         if any(jump.kind == "when" for jump in description.jumps) and x0.shape[-1] is None:
             # XLA cannot compile the gradient of the loop over the events in a step for batches of any length.
