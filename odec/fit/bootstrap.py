@@ -1,0 +1,96 @@
+"""The parametric bootstrap: data simulated from the fitted model and noise, and fitted again as rows of one search.
+
+Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6.5 and 13 (percentile intervals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from odec.fit.least_squares import LIMIT, NO_VALUE, Search, Settings, minimise
+from odec.fit.objective import Likelihood, Squares
+from odec.fit.problem import Problem
+from odec.fit.uncertainty import LEVEL
+
+if TYPE_CHECKING:
+    from odec.fit.result import Fit
+
+# The estimates of simulated data are to be right to a small share of their spread, not to the last digit.
+SETTINGS = Settings(gradient=1e-6, reduction=1e-11, step=1e-9, iterations=100)
+
+# A sample of a shape (n, m) from a distribution with the numbers of `odec/distributions.py`, each (1, m).
+DRAWN: dict[str, Callable[..., np.ndarray]] = {
+    "normal": lambda g, shape, y, s: y + s * g.normal(size=shape),
+    "lognormal": lambda g, shape, y, s: y * np.exp(s * g.normal(size=shape)),
+    "laplace": lambda g, shape, y, b: y + b * g.laplace(size=shape),
+    "student_t": lambda g, shape, y, s, nu: y + s * g.standard_t(np.broadcast_to(nu, shape)),
+    "poisson": lambda g, shape, y: g.poisson(np.broadcast_to(y, shape)),
+    "negbinomial": lambda g, shape, y, r: g.negative_binomial(np.broadcast_to(r, shape), r / (r + y)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """The estimates (B, Q) of B simulated data sets, of `asked` ones drawn from `seed`. The others had no value where
+    their search began; `unfinished` of the B were stopped before an optimum.
+    """
+
+    estimates: np.ndarray
+    asked: int
+    unfinished: int
+    seed: int
+
+    @property
+    def standard_errors(self) -> np.ndarray:
+        """The standard deviation (Q,) of each estimate; NaN for fewer than two."""
+        if len(self.estimates) < 2:
+            return np.full(self.estimates.shape[1], np.nan)
+        errors: np.ndarray = self.estimates.std(axis=0, ddof=1)
+        return errors
+
+    @property
+    def intervals(self) -> np.ndarray:
+        """The 2.5 % and 97.5 % points (Q, 2) of the estimates; NaN for fewer than two."""
+        if len(self.estimates) < 2:
+            return np.full((self.estimates.shape[1], 2), np.nan)
+        tail = (1 - LEVEL) / 2
+        return np.quantile(self.estimates, [tail, 1 - tail], axis=0).T
+
+
+def bootstrap(fit: Fit, count: int, seed: int = 0) -> Bootstrap:
+    """`count` data sets simulated at a fit's estimates, at the measured cells, each fitted from those estimates."""
+    problem, theta = fit.problem, fit.values
+    measured = simulated(problem, theta, fit.uncertainty.variance, count, seed)
+    search = refitted(problem, theta, measured)
+    good = ~np.isin(search.reason, list(NO_VALUE))
+    unfinished = int((search.reason == LIMIT).sum())
+    return Bootstrap(problem.scale.to_values(search.z[good]), count, unfinished, seed)
+
+
+def refitted(problem: Problem, theta: np.ndarray, measured: np.ndarray) -> Search:
+    """The ends of the fits to data `measured` (n, M), each started at the parameters `theta` (Q,)."""
+    count = len(measured)
+    start = np.tile(problem.scale.to_search(theta), (count, 1))
+    return minimise(problem.batched(count, measured), start, problem.scale.box, SETTINGS)
+
+
+def simulated(problem: Problem, theta: np.ndarray, variance: float, count: int, seed: int) -> np.ndarray:
+    """Data (count, M) at the measured cells, drawn at the coordinates' values `theta` (Q,). `variance` is that of the
+    (weighted) residuals of a sum of squares, whose noise is taken for normal."""
+    generator = np.random.default_rng(seed)
+    objective = problem.objective
+    prediction = problem.runs.at_cells(theta[None], objective.needs_states)
+    shape = (count, len(problem.runs.cells))
+    if isinstance(objective, Squares):
+        deviation = np.sqrt(variance) / objective.weights
+        return prediction.values + deviation * generator.normal(size=shape)
+    assert isinstance(objective, Likelihood)
+    measured = np.zeros(shape)
+    for noise, numbers in zip(objective.noises, objective.numbers(prediction), strict=True):
+        own = (count, len(noise.at.cells))
+        measured[:, noise.at.cells] = DRAWN[noise.at.kind](generator, own, *numbers)
+    return measured
