@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -18,6 +18,7 @@ from odec.runtime.cell import Cell, cell_of
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
 from odec.runtime.given import check_names, check_supplied, ordered
+from odec.runtime.nets import NetWeights, check_nets, check_shared, joined
 from odec.runtime.recurrence import Recurrence
 from odec.runtime.rows import by_states, layer_method, layer_timing
 from odec.runtime.schedule import Schedule
@@ -53,6 +54,8 @@ class Layer(keras.layers.Layer):
         frozen: names of params that are not trained.
         consts: values of consts other than the model's, by name.
         sizes: values of sizes other than the model's; each may also be said as an argument of its name, `N=100`.
+        nets: a Keras model for each net that the text only names, `net g(x, y) -> 1`; each may also be said as an
+            argument of its name, `g=model`. It is called with (batch, inputs) and never as in training.
 
         input_times: the times of the rows of an input series. By default there is a row for each of the layer's steps
             (it belongs to the step's start), or one more, for both ends.
@@ -70,6 +73,8 @@ class Layer(keras.layers.Layer):
     """
 
     description: ClassVar[Description]
+    # The Keras models that are nets of this class.
+    nets: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -88,14 +93,21 @@ class Layer(keras.layers.Layer):
         frozen: Sequence[str] = (),
         consts: Mapping[str, float] | None = None,
         sizes: Mapping[str, int] | None = None,
+        nets: Mapping[str, Any] | None = None,
         input_times: Sequence[float] | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         named = {size.name: kwargs.pop(size.name) for size in self.description.sizes if size.name in kwargs}
+        handed = {net.name: kwargs.pop(net.name) for net in self.description.nets if net.name in kwargs}
         super().__init__(dtype=_full_precision(dtype), **kwargs)
         sizes = {**(sizes or {}), **named}
-        self._model = type(self).sized(**sizes) if sizes else type(self)
+        nets = {**(nets or {}), **handed}
+        self._model = type(self).with_nets(**nets) if nets else type(self)
+        self._model = self._model.sized(**sizes) if sizes else self._model
+        check_nets(self._model)
+        # An attribute, so that Keras saves and trains them.
+        self._nets = dict(self._model.nets)
         description = self._model.description
         # That of the sizes of this layer, in the place of the class's own.
         self.description = description  # type: ignore[misc]
@@ -140,12 +152,30 @@ class Layer(keras.layers.Layer):
         return found
 
     @classmethod
-    def cell(cls, h: float | None = None, method: str | None = None, **arguments: Any) -> Cell:
-        """One step of the model as a cell for `keras.layers.RNN`; `arguments` are those of the layer.
+    def with_nets(cls, **nets: Any) -> type[Layer]:
+        """The model with Keras models in the place of nets that the text only names, as a class of its own: for `solve`
+        and for several layers that share them.
+
+        Raises ValueError for a name that is no such net, and for a model that does not take or give what the net does.
+        """
+        found: type[Layer] = joined(cls, nets)
+        return found
+
+    @classmethod
+    def cell(
+        cls,
+        h: float | None = None,
+        method: str | None = None,
+        *,
+        step: Literal["input"] | None = None,
+        **arguments: Any,
+    ) -> Cell:
+        """One step of the model as a cell for `keras.layers.RNN`; `arguments` are those of the layer. With
+        `step="input"` the sequence's first column is the length of each step. `cell.stream()` steps one at a time.
 
         Raises ValueError for a model without a step, and for one with jumps at known times.
         """
-        return cell_of(cls, h, {"method": method, **arguments})
+        return cell_of(cls, h, step, {"method": method, **arguments})
 
     @classmethod
     def head(cls, *names: str, params: Mapping[str, Any] | None = None, **options: Any) -> ParamHead:
@@ -205,6 +235,9 @@ class Layer(keras.layers.Layer):
         """A weight for each param, under its name. A param that comes with the call is not trained."""
         supplied = ordered(self.description, inputs_shape, series_shape, params_shape, shapes=True).rows
         for param in self.description.params:
+            if param.name in self._nets:
+                self._nets[param.name].trainable &= param.name not in self._asked["frozen"]
+                continue
             bounded = math.isfinite(param.lower) or math.isfinite(param.upper)
             self.add_weight(
                 name=param.name,
@@ -221,6 +254,7 @@ class Layer(keras.layers.Layer):
         dtype, description = self.compute_dtype, self.description
         given = ordered(description, inputs, series, params)
         check_supplied(self._model, given.rows)
+        check_shared(self._nets, given.rows)
         rows = given.names(description.params)
         shared = tuple(param.name for param in description.params if param.name not in rows)
         initial, elements = given.initial(description, dtype)
@@ -257,7 +291,8 @@ class Layer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, and the digest of the model's text."""
-        return {**super().get_config(), **self._asked, "digest": self.description.digest}
+        nets = {name: keras.saving.serialize_keras_object(net) for name, net in self._nets.items()}
+        return {**super().get_config(), **self._asked, "nets": nets, "digest": self.description.digest}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
@@ -274,12 +309,12 @@ class Layer(keras.layers.Layer):
 
     def save_own_variables(self, store: Any) -> None:
         """By name, so that freezing a param or changing the order of the text does not mix values up."""
-        for name, weight in self._weights().items():
+        for name, weight in self._own_weights().items():
             store[name] = weight.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """ValueError when the saved params are not the model's."""
-        weights = self._weights()
+        weights = self._own_weights()
         saved = set(store.keys())
         if saved != set(weights):
             raise ValueError(
@@ -304,7 +339,12 @@ class Layer(keras.layers.Layer):
         return specs_of([known[name] for name in names or known], start or {})
 
     def _weights(self) -> dict[str, Any]:
-        return {weight.name: weight for weight in self.weights}
+        return self._own_weights() | {name: NetWeights(net) for name, net in self._nets.items()}
+
+    def _own_weights(self) -> dict[str, Any]:
+        """Without those of the nets that were handed over, which Keras keeps itself."""
+        theirs = {id(weight) for net in self._nets.values() for weight in net.weights}
+        return {weight.name: weight for weight in self.weights if id(weight) not in theirs}
 
     def _state_names(self) -> tuple[str, ...]:
         return self.description.state_elements
