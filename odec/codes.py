@@ -134,6 +134,8 @@ _ROWS = (
          "odec solve model.ode --to 1e9 --method tsit5", "odec solve model.ode --to 1e9 --method rodas5p"),
     Code("E0610", "the checkpoint is not of this fit", "A fit goes on only with the same model, data, options and version of odec. Without `--resume` it begins anew.",
          "odec fit model.ode data.csv --seed 2 --resume", "odec fit model.ode data.csv --seed 1 --resume"),
+    Code("E0610", "a net has to be handed over", "`net g(x) -> 1` names a function that a Keras model computes: the layer needs that model. It has no derivatives here: stiff methods and fits need a net whose layers are in the text.",
+         "net g(x) -> 1\nx' = g(x)", "net g(x) = dense(16, tanh), dense(1)\nx' = g(x)"),
     Code("E0701", "the output cannot be written", "The folder does not exist, or writing there is not allowed. Nothing was written.",
          "odec compile model.ode -o /model.py", "odec compile model.ode -o model.py"),
     Code("E0702", "not supported by this version", "The statement is part of the language, but this version of odec cannot run it yet.",
@@ -174,6 +176,8 @@ _ROWS = (
          "odec solve lorenz.ode --to 40", "odec solve lorenz.ode --to 40 --rtol 1e-12"),
     Code("W0607", "the search was interrupted", "The report shows what the starts had found until then.",
          "odec fit model.ode data.csv --starts 1000", "odec fit model.ode data.csv --starts 1000 --resume"),
+    Code("W0608", "a lower loss lies elsewhere", "What the search ended in is no optimum, or not the best: a profile led to a lower loss.",
+         "odec fit model.ode data.csv --profiles", "odec fit model.ode data.csv --profiles --starts 20"),
 )  # fmt: skip
 
 CODES: dict[str, Code] = {row.code: row for row in _ROWS}

@@ -96,9 +96,8 @@ def _param(param: Param) -> str:
 
 def _net(net: Net) -> str:
     inputs = sum(math.prod(item.shape) for item in net.inputs)
-    arguments = f"{quoted(net.name)}, {inputs}, {math.prod(net.outputs)}"
-    arguments += f", layers={len(net.layers)}" if net.layers else ""
-    return _item("Net", arguments, net.description)
+    arguments = f"{quoted(net.name)}, {inputs}" + (f", layers={len(net.layers)}" if net.layers else "")
+    return _item("Net", arguments, net.description, net.outputs)
 
 
 def _jump(model: Model, jump: Jump) -> str:

@@ -61,8 +61,6 @@ def faults_of_nets(names: Names) -> Iterator[Diagnostic]:
 
 def _faults_of_names(names: Names, statement: tree.Net) -> Iterator[Diagnostic]:
     error = names.source.error
-    if statement.outputs is not None:
-        yield error("E0702", "a net that is handed over", statement.span, "write its layers")  # TEMPORARY
     if not statement.inputs:
         cure = f"write `net {statement.name}(x) = …`"
         yield error("E0211", f"the net `{statement.name}` has no inputs", statement.name.span, cure)

@@ -103,12 +103,12 @@ class Jump:
 
 @dataclass(frozen=True)
 class Net:
-    """A trainable function of so many numbers that gives so many. Without `layers` it is a Keras model, handed over
-    when the layer is made, else the weights of its layers are among the params."""
+    """A trainable function of so many numbers; `shape` is that of what it gives. Without `layers` it is a Keras model,
+    handed over when the layer is made, else the weights of its layers are among the params."""
 
     name: str
     inputs: int
-    outputs: int
+    shape: tuple[int, ...] = ()
     layers: int = 0
     description: str = ""
 

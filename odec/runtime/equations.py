@@ -12,6 +12,7 @@ from keras import ops
 
 from odec.runtime.contract import Model
 from odec.runtime.layout import Layout
+from odec.runtime.nets import check_nets, no_derivatives
 from odec.runtime.working import working_in
 
 Tensor = Any
@@ -53,6 +54,9 @@ class Equations:
 
     model: type[Model]
     slots: Slots
+
+    def __post_init__(self) -> None:
+        check_nets(self.model)
 
     @cached_property
     def layout(self) -> Layout:
@@ -146,6 +150,10 @@ class Variations:
 
     equations: Equations
     wrt: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not (hasattr(self.equations.model, "rhs_p") or self.is_directional):
+            raise no_derivatives(self.equations.model, "a sensitivity")
 
     @property
     def is_directional(self) -> bool:

@@ -15,6 +15,7 @@ from odec.diagnostics import OdecError
 from odec.runtime.equations import Equations, Variations
 from odec.runtime.factor import factorised
 from odec.runtime.jumps import base, values
+from odec.runtime.nets import no_derivatives
 from odec.runtime.working import working_in
 
 Tensor = Any
@@ -57,6 +58,8 @@ def of_states(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -
 
 def _directional(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
     """J by one directional derivative along each state: D·batch rows in one go."""
+    if not hasattr(plain.model, "rhs_tangent"):
+        raise no_derivatives(plain.model, "a stiff method")
     size, batch = x.shape[0], ops.shape(x)[1]
     shared, rows = theta
     wide = ops.reshape(ops.repeat(x[:, None], size, axis=1), (size, -1))

@@ -10,6 +10,7 @@ and where a root g(t, x, p) = 0 says when, τ_p = −(g_x S⁻ + g_p) / (g_x f�
 from __future__ import annotations
 
 import dis
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ def uses_time(model: Any) -> bool:
         "t" in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
         for function in functions
         if function is not None
-        for step in dis.get_instructions(function)
+        for step in dis.get_instructions(inspect.unwrap(function))
         if step.opname.startswith("LOAD_FAST")
     )
 
