@@ -135,9 +135,11 @@ class Motion:
         single: bool,
     ) -> tuple[Tensor, Tensor]:
         """The states (T, D, …, batch) at the asked places of a course (its starts, steps, counts, order, fired and
-        numbers as tensors); for each row the `when` that never ends (0: none) and its time, (2, batch)."""
+        numbers, these three as tensors); for each row the `when` that never ends (0: none) and its time, (2, batch).
+        """
         starts, steps, counts, order, fired, numbers = course
-        begin = loops.Moment(starts[0], steps[0] * 0, counts[0], counts[0], x0.dtype, tuple(part[0] for part in series))
+        first, none, count = map(ops.convert_to_tensor, (starts[0], steps[0] * 0, counts[0]))
+        begin = loops.Moment(first, none, count, count, x0.dtype, tuple(part[0] for part in series))
         x0 = self.started(x0, begin, theta)
         known = any(jump.kind != "when" for jump in self.description.jumps)
         finish = self.finish(fired, numbers) if known else None

@@ -112,7 +112,7 @@ class Program:
         `signals` are the inputs at both ends of each interval and at the asked times.
         """
         motion, theta = Motion(self.equations, self.method), (ops.zeros((0,), dtype=self.dtype), rows)
-        course = tuple(ops.convert_to_tensor(part) for part in (starts, steps, counts, order, fired, numbers))
+        course = (starts, steps, counts, *map(ops.convert_to_tensor, (order, fired, numbers)))
         x0 = self.started(rows, given, theta)
         read, last = motion.run(x0, theta, course, signals[:2], single=single)
         read_inputs = signals[2] if signals else None
