@@ -15,6 +15,7 @@ from odec.diagnostics import Diagnostic
 from odec.files import kept_if_filled, ready_folder
 from odec.fit.checkpoint import FILE, Journal, fingerprint
 from odec.fit.interruption import Interrupted, interruptible
+from odec.fit.intervals import with_intervals
 from odec.fit.least_squares import INTERRUPTED, Search, Settings, minimise
 from odec.fit.problem import Problem
 from odec.fit.result import Criteria, Estimate, Fit, result
@@ -50,6 +51,8 @@ def fit(
     weights: str = "none",
     output: str | Path | None = "fit",
     resume: bool = False,
+    profiles: bool = False,
+    bootstrap: int = 0,
     progress: Progress | None = None,
 ) -> Fit:
     """Fits the parameters of `model` (a path or a layer class) to `data` (a path, a DataFrame or a dict of columns).
@@ -71,6 +74,9 @@ def fit(
     `epochs` and `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong. The
     report is written to the folder `output` (None: nowhere).
 
+    With `profiles` a profile likelihood is followed for each parameter, and with `bootstrap` so many data sets are
+    simulated at the estimates (from `seed`) and fitted again: intervals that do not rest on a linear theory.
+
     While it searches a checkpoint is written into that folder every few seconds. With `resume` the fit goes on from
     there, bit for bit as if it had not been ended; where there is none it begins anew.
     Raises OdecError for a wrong model, data, start, folder or checkpoint, before any search; `Interrupted`, a
@@ -91,6 +97,7 @@ def fit(
         found = result(problem, search, method, accurate, starts, seed, journal.seconds)
         if INTERRUPTED in search.reason:
             found = _marked(found, search)
+        found = with_intervals(found, profiles, bootstrap, stopped)
         if folder is not None:
             from odec.fit.report import write_report
 

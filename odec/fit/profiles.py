@@ -45,6 +45,7 @@ ROUNDING = 1e-12
 AT_BOUND = "its bound"
 TOO_FAR = "no end in sight"
 NO_VALUE = "the model has no value beyond"
+UNFINISHED = "interrupted"
 NO_NOISE = "the data tell nothing of their noise"
 
 
@@ -116,17 +117,22 @@ class Profiles:
     found_better: bool
 
 
-def profiles(fit: Fit) -> Profiles:
-    """The profiles of a fit."""
+def profiles(fit: Fit, stopped: Callable[[], bool] = lambda: False) -> Profiles:
+    """The profiles of a fit; as far as they are when `stopped` says that the user wants an end."""
     problem = fit.problem
     z = problem.scale.to_search(fit.values)
     gradient = np.array([parameter.gradient for parameter in fit.parameters.values()])
     by_z = gradient * problem.scale.slope(fit.values)
-    (found,) = profiles_of(problem, [Optimum.of(problem, z, fit.loss, by_z, fit.uncertainty)])
+    (found,) = profiles_of(problem, [Optimum.of(problem, z, fit.loss, by_z, fit.uncertainty)], stopped=stopped)
     return found
 
 
-def profiles_of(problem: Problem, optima: Sequence[Optimum], measured: np.ndarray | None = None) -> list[Profiles]:
+def profiles_of(
+    problem: Problem,
+    optima: Sequence[Optimum],
+    measured: np.ndarray | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[Profiles]:
     """The profiles at each of n optima. `measured` (n, M) are the data of each, where they are not the problem's."""
     box, count = problem.scale.box, len(problem.scale.names)
     walkers = [
@@ -136,7 +142,7 @@ def profiles_of(problem: Problem, optima: Sequence[Optimum], measured: np.ndarra
         for side in (-1, 1)
     ]
     evaluate = problem.batched(len(walkers), measured)
-    while active := [walker for walker in walkers if not walker.ended]:
+    while (active := [walker for walker in walkers if not walker.ended]) and not stopped():
         _round(active, evaluate, box)
     return [_assembled(problem, optimum, walkers[2 * count * i :]) for i, optimum in enumerate(optima)]
 
@@ -190,7 +196,7 @@ class _Walker:
     cuts: int = 0
     failures: int = 0
     ended: bool = False
-    open: str = ""
+    open: str = UNFINISHED
 
     def __post_init__(self) -> None:
         optimum = self.optimum
@@ -301,15 +307,8 @@ def _assembled(problem: Problem, optimum: Optimum, walkers: Sequence[_Walker]) -
         ends[:, i] = low.crossing, high.crossing
         rises = np.array([point.loss - optimum.loss for point in points])
         interval = to_values(ends)[:, i]
-        found[name] = Profile(
-            name,
-            paths[:, i],
-            rises,
-            paths,
-            optimum.threshold,
-            (float(interval[0]), float(interval[1])),
-            (low.open, high.open),
-        )
+        reasons, within = (low.open, high.open), (float(interval[0]), float(interval[1]))
+        found[name] = Profile(name, paths[:, i], rises, paths, optimum.threshold, within, reasons)
         best = min([best, *points], key=lambda point: point.loss)
     better = optimum.loss - best.loss > BELOW * optimum.threshold
     return Profiles(found, best.loss, to_values(best.z), better)

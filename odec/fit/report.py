@@ -7,7 +7,6 @@ import io
 import json
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,10 @@ import numpy as np
 from odec.diagnostics import OdecError
 from odec.files import write_text, write_whole
 from odec.fit.fitted import fitted_text
+from odec.fit.text import report_text
 
 if TYPE_CHECKING:
+    from odec.fit.profiles import Profile
     from odec.fit.result import Estimate, Fit
 
 
@@ -37,7 +38,7 @@ def write_report(fit: Fit, folder: Path, layer: Any, text: str | None, time: str
 
     Raises OdecError (E0701) where a file cannot be written.
     """
-    write_text(folder / "report.txt", fit.text + "\n")
+    write_text(folder / "report.txt", report_text(fit) + "\n")
     write_text(
         folder / "fit.json", json.dumps(_finite(report_dict(fit)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
@@ -101,7 +102,10 @@ def report_dict(fit: Fit) -> dict[str, Any]:
         "rank": doubt.rank,
         "free_parameters": doubt.free,
         "not_identifiable": list(doubt.undetermined),
+        "degrees_of_freedom": doubt.degrees,
         "correlations": _correlations(fit),
+        "profiles": {name: _profile(profile) for name, profile in fit.profiles.items()},
+        "bootstrap": _bootstrap(fit),
         "solver": fit.solver,
         "step": fit.step,
         "rtol": fit.problem.timing.rtol,
@@ -119,60 +123,13 @@ def report_dict(fit: Fit) -> dict[str, Any]:
     }
 
 
-def report_text(fit: Fit) -> str:
-    """The report for a reader: loss, estimates with standard errors, what hit a bound, what the data do not say."""
-    data = fit.problem.data
-    end = "converged" if fit.converged else "did not converge"
-    lines = [
-        f"{fit.problem.model.description.name} fitted to {data.name}" + (" (INTERRUPTED)" if fit.interrupted else ""),
-        "",
-        f"{fit.loss_name:<22} {fit.loss:.6g} over {fit.observations} values",
-        *_likelihood(fit),
-        f"search                 {_METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
-        f"solver                 {fit.solver}, {fit.problem.timing.said(data.distinct_times)}"
-        + (" (chosen so that it does not matter)" if fit.accurate else ""),
-        f"{'half the step' if fit.step is not None else 'a finer rtol':<22} loss {fit.step_check.finer_loss:.6g}",
-        f"starts                 {fit.starts}, failed {sum(fit.failed.values())}, seed {fit.seed}",
-        "",
-        *_table(fit),
-        "",
-        *_columns(fit),
-    ]
-    lines += _section(
-        "at a bound",
-        [f"{p.name} = {p.estimate:g} (its {p.bound} bound)" for p in fit.parameters.values() if p.at_bound],
-    )
-    lines += _section("not identifiable", list(fit.uncertainty.undetermined))
-    lines += _section("failed starts", [f"{count}: {reason}" for reason, count in fit.failed.items()])
-    for warning in fit.warnings:
-        if warning.code != "W0603":
-            lines += ["", *str(warning).splitlines()]
-    lines += ["", f"odec {fit.version}, {fit.seconds:.2f} s"]
-    return "\n".join(lines)
-
-
-_METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam", "scipy": "SciPy"}
-
-
-def _likelihood(fit: Fit) -> list[str]:
-    """The parts of the loss, and what compares models."""
-    aic, aicc, bic = fit.criteria.aic, fit.criteria.aicc, fit.criteria.bic
-    lines = [f"AIC, AICc, BIC         {aic:.6g}, {aicc:.6g}, {bic:.6g}"]
-    if fit.nll is not None and fit.nll != fit.loss:
-        lines.insert(0, f"of it likelihood       {fit.nll:.6g}, priors {fit.prior:.6g}")
-    if fit.experiments != ("",):
-        lines.append(f"experiments            {', '.join(fit.experiments)}")
-    if fit.fixed:
-        lines.append("fixed                  " + ", ".join(f"{name} = {value:g}" for name, value in fit.fixed.items()))
-    return lines
-
-
 def _parameter(parameter: Estimate) -> dict[str, Any]:
     error = parameter.standard_error
     return {
         "start": parameter.start,
         "estimate": parameter.estimate,
         "standard_error": error,
+        "interval": None if parameter.interval is None else list(parameter.interval),
         "at_bound": parameter.at_bound,
         "bound": parameter.bound or None,
         "lower": parameter.lower,
@@ -183,6 +140,30 @@ def _parameter(parameter: Estimate) -> dict[str, Any]:
     }
 
 
+def _profile(profile: Profile) -> dict[str, Any]:
+    return {
+        "interval": list(profile.interval),
+        "open": {side: why or None for side, why in zip(("lower", "upper"), profile.open, strict=True)},
+        "threshold": profile.threshold,
+        "values": profile.values.tolist(),
+        "rises": profile.rises.tolist(),
+    }
+
+
+def _bootstrap(fit: Fit) -> dict[str, Any] | None:
+    drawn = fit.bootstrap
+    if drawn is None:
+        return None
+    return {
+        "asked": drawn.asked,
+        "fitted": len(drawn.estimates),
+        "unfinished": drawn.unfinished,
+        "seed": drawn.seed,
+        "intervals": dict(zip(fit.parameters, drawn.intervals.tolist(), strict=True)),
+        "standard_errors": dict(zip(fit.parameters, drawn.standard_errors.tolist(), strict=True)),
+    }
+
+
 def _correlations(fit: Fit) -> dict[str, dict[str, float]]:
     names, table = tuple(fit.parameters), fit.uncertainty.correlations
     return {
@@ -190,32 +171,6 @@ def _correlations(fit: Fit) -> dict[str, dict[str, float]]:
         for i, a in enumerate(names)
         if math.isfinite(table[i, i])
     }
-
-
-def _table(fit: Fit) -> list[str]:
-    rows = [("parameter", "estimate", "std. error", "start", "bounds", "")]
-    for p in fit.parameters.values():
-        bounds = f"[{p.lower:g}, {p.upper:g}]" if math.isfinite(p.lower) or math.isfinite(p.upper) else "-"
-        error = "-" if p.standard_error is None else f"{p.standard_error:.3g}"
-        rows.append(
-            (p.name, f"{p.estimate:.6g}", error, f"{p.start:g}", bounds + (" log" if p.log else ""), p.description)
-        )
-    return _aligned(rows)
-
-
-def _columns(fit: Fit) -> list[str]:
-    rows = [("column", "values", "loss")]
-    rows += [(name, str(fit.counts[name]), f"{fit.losses[name]:.6g}") for name in fit.counts]
-    return _aligned(rows)
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _section(title: str, sentences: list[str]) -> list[str]:
-    return ["", f"{title}:", *(f"  {sentence}" for sentence in sentences)] if sentences else []
 
 
 def _trajectory(fit: Fit, time: str) -> str:

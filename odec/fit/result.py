@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,17 +21,22 @@ from odec.fit.steps import StepCheck, checked_step
 from odec.fit.uncertainty import Uncertainty, uncertainty
 
 if TYPE_CHECKING:
+    from odec.fit.bands import Band
+    from odec.fit.bootstrap import Bootstrap
+    from odec.fit.profiles import Profile
     from odec.solution import Solution
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One parameter, all of it on the linear scale. `standard_error` is None where there is none to give."""
+    """One parameter, all of it on the linear scale. `standard_error` and `interval`, the 95 % interval that follows
+    from it (symmetric in the logarithm where `log`), are None where there is none to give."""
 
     name: str
     start: float
     estimate: float
     standard_error: float | None
+    interval: tuple[float, float] | None
     bound: str
     lower: float
     upper: float
@@ -78,6 +83,8 @@ class Fit:
     is the whole fit, compilation included. `starts` were tried, `failed` says how many ended without a result and why.
     `step` is the longest fixed step, None where the steps are chosen by a tolerance (`problem.timing`). `problem` is
     what was solved, for more questions. `interrupted`: the user stopped it before all starts had ended.
+    `approach` says how the search went about it where it did not begin with all data. `profiles` by
+    parameter, and the `bootstrap`, are there where they were asked for.
     """
 
     loss: float
@@ -108,7 +115,10 @@ class Fit:
     problem: Problem
     accurate: bool
     output: Path | None = None
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    bootstrap: Bootstrap | None = None
     interrupted: bool = False
+    approach: str = ""
 
     @property
     def values(self) -> np.ndarray:
@@ -140,6 +150,16 @@ class Fit:
 
         return {name: curve(self.problem, self.values, e, self.accurate) for e, name in enumerate(self.experiments)}
 
+    @cached_property
+    def bands(self) -> dict[str, Band]:
+        """Experiment → the 95 % bands around its solution."""
+        from odec.fit.bands import band_of
+
+        return {
+            name: band_of(self.problem, self.values, self.uncertainty, e, self.solutions[name], self.bootstrap)
+            for e, name in enumerate(self.experiments)
+        }
+
     @property
     def solution(self) -> Solution:
         """That of the first experiment."""
@@ -148,7 +168,7 @@ class Fit:
     @property
     def text(self) -> str:
         """The report for a reader."""
-        from odec.fit.report import report_text
+        from odec.fit.text import report_text
 
         return report_text(self)
 
@@ -172,6 +192,7 @@ def result(
     gradient = 2 * (search.jacobian[best] / scale.slope(theta)).T @ residuals
     bounds = _bounds(scale, theta, gradient)
     doubt = _uncertainty(problem, search, np.array([bool(bound) for bound in bounds], dtype=bool))
+    intervals = doubt.intervals(theta, scale.log)
     check = checked_step(problem, theta)
     reason = str(search.reason[best])
     parameters = {
@@ -180,6 +201,7 @@ def result(
             start=float(scale.start[i]),
             estimate=float(theta[i]),
             standard_error=float(doubt.standard_errors[i]) if np.isfinite(doubt.standard_errors[i]) else None,
+            interval=(float(intervals[i, 0]), float(intervals[i, 1])) if np.isfinite(intervals[i]).all() else None,
             bound=bounds[i],
             lower=float(scale.lower[i]),
             upper=float(scale.upper[i]),

@@ -1,0 +1,32 @@
+"""What may be asked of a fit beside its standard errors: profiles, and a bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from odec.diagnostics import Diagnostic
+from odec.fit.bootstrap import bootstrap
+from odec.fit.profiles import Profiles, profiles
+from odec.fit.result import Fit
+
+
+def with_intervals(fit: Fit, profiled: bool, draws: int, stopped: Callable[[], bool] = lambda: False) -> Fit:
+    """The fit with its profiles where they are asked for, and with a bootstrap of so many `draws`; once `stopped` says
+    that the user wants an end, with what there is."""
+    if profiled and not stopped():
+        found = profiles(fit, stopped)
+        fit = replace(fit, profiles=found.by_name, warnings=(*fit.warnings, *_lower(fit, found)))
+    if draws and not stopped():
+        fit = replace(fit, bootstrap=bootstrap(fit, draws, fit.seed))
+    return fit
+
+
+def _lower(fit: Fit, found: Profiles) -> list[Diagnostic]:
+    """W0608: the intervals lie around what is no optimum."""
+    if not found.found_better:
+        return []
+    listed = ",".join(f"{name}={value:.6g}" for name, value in zip(fit.parameters, found.best, strict=True))
+    message = f"on a profile the {fit.loss_name} falls to {found.best_loss:.6g}, below that of the estimates"
+    cure = f"fit again from there: `--set {listed}`"
+    return [Diagnostic("W0608", message, help=cure, severity="warning")]
