@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from odec import losses
+    from odec import losses, optimizers
     from odec.compiler import Compiled, check, compile_file, compile_source
     from odec.diagnostics import Diagnostic, OdecError
     from odec.fit.fitting import Fit, fit
@@ -57,12 +57,13 @@ __all__ = [
     "fit",
     "load_model",
     "losses",
+    "optimizers",
     "solve",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("fit", "losses"):
+    if name in ("fit", "losses", "optimizers"):
         return import_module(f"odec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'odec' has no attribute {name!r}")
@@ -72,7 +73,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, "fit", "losses"})
+    return sorted({*globals(), *_HOMES, "fit", "losses", "optimizers"})
 
 
 class _FitFolder(ModuleType):

@@ -38,6 +38,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "runtime": (set(), {"keras", "numpy", "tensorflow", "jax", "torch"}),
     "loading": ({"compiler", "runtime"}, set()),
     "losses": (set(), {"keras", "numpy"}),
+    "optimizers": (set(), {"keras"}),
     "tables": (set(), {"numpy", "pandas"}),
     "inputs": ({"runtime", "tables"}, {"numpy"}),
     "solution": ({"arithmetic", "inputs", "loading", "runtime"}, {"numpy", "pandas", "keras"}),
