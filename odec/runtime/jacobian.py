@@ -37,7 +37,7 @@ def solver(
 
     def both(r: Tensor) -> Tensor:
         u = solve(r[:, 0])
-        rows = ops.unstack(r[:, 1:], axis=0)
+        rows = list(ops.unstack(r[:, 1:], axis=0))
         for (i, j), change in moved.items():
             rows[i] = rows[i] + change * u[j]
         return ops.concatenate([u[:, None], solve(ops.stack(rows))], axis=1)

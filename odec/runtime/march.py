@@ -189,7 +189,7 @@ class March:
         else:
             x, t, dense, times, event = self._watched(plan, moment, step, x, theta)
             landed = ops.logical_and(landed, ops.equal(event, 0))
-            parts = ops.unstack(plan, 7)
+            parts = list(ops.unstack(plan, 7))
             parts[END], parts[LANDS] = ops.stop_gradient(t), ops.cast(landed, "float64")
             plan = ops.stack(parts)
         if self._jumps:
