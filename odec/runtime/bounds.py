@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+
+from odec.runtime.description import Description
+
+SLACK = 1e-6
 
 
 @keras.saving.register_keras_serializable(package="odec")
@@ -22,3 +29,22 @@ class Bounds(keras.constraints.Constraint):
     def get_config(self) -> dict[str, float]:
         """The bounds."""
         return {"lower": self.lower, "upper": self.upper}
+
+
+def caution_bounds(description: Description, values: Mapping[str, Any]) -> None:
+    """Warns of params, by name, that lie outside their bounds or are no numbers.
+
+    Keras's optimizers put a weight back between its bounds; what assigns to it by hand, or loads it, does not.
+    """
+    for param in description.params:
+        value = np.asarray(values[param.name])
+        # float32 rounds a bound.
+        lower, upper = param.lower - SLACK * abs(param.lower), param.upper + SLACK * abs(param.upper)
+        if np.isnan(value).any():
+            wrong = "is no number (NaN): a training step was too large, or a solution grew without end"
+        elif np.any(value < lower) or np.any(value > upper):
+            wrong = f"lies outside its bounds [{param.lower:g}, {param.upper:g}]"
+        else:
+            continue
+        received = f"{value:.6g}" if value.ndim == 0 else f"{value.min():.6g} to {value.max():.6g}"
+        warnings.warn(f"{param.name} of {description.name} {wrong}. Received: {received}", stacklevel=3)

@@ -205,7 +205,8 @@ def cell_of(model: Any, h: float | None, step: Literal["input"] | None, argument
     if step is not None:
         if h is not None:
             raise ValueError(f"the step comes as input, or h says it. Received: h={h}, step={step!r}")
-        h = 1.0
+        # Rows say their own; this one is only not to be small beside the start.
+        h = max(1.0, abs(arguments.get("start") or description.defaults.start))
     elif not description.is_map:
         h = h if h is not None else description.defaults.step
         if h is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -13,15 +14,15 @@ from keras import ops
 
 from odec.runtime import guesses, loops, simulate, sizing
 from odec.runtime.adaptive import Adaptive
-from odec.runtime.bounds import Bounds
+from odec.runtime.bounds import Bounds, caution_bounds
 from odec.runtime.cell import Cell, cell_of
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
 from odec.runtime.given import check_names, check_supplied, ordered
 from odec.runtime.nets import NetWeights, check_nets, check_shared, joined
-from odec.runtime.recurrence import Recurrence
+from odec.runtime.precision import caution_time, full_precision
+from odec.runtime.recurrence import Recurrence, signal_of
 from odec.runtime.rows import by_states, layer_method, layer_timing
-from odec.runtime.schedule import Schedule
 from odec.runtime.stops import check_fixed, timed_by
 from odec.runtime.supply import GroupParams, ParamHead, Spec, specs_of
 
@@ -100,7 +101,7 @@ class Layer(keras.layers.Layer):
     ) -> None:
         named = {size.name: kwargs.pop(size.name) for size in self.description.sizes if size.name in kwargs}
         handed = {net.name: kwargs.pop(net.name) for net in self.description.nets if net.name in kwargs}
-        super().__init__(dtype=_full_precision(dtype), **kwargs)
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         sizes = {**(sizes or {}), **named}
         nets = {**(nets or {}), **handed}
         self._model = type(self).with_nets(**nets) if nets else type(self)
@@ -131,6 +132,7 @@ class Layer(keras.layers.Layer):
         by_state = by_states(description, self._asked["atol"])
         self.timing = layer_timing(description, steps, h, times, start, rtol, by_state, int(max_steps))
         self.method = layer_method(method, description.defaults.method, isinstance(self.timing, Adaptive))
+        caution_time(self._model, self.timing, self.compute_dtype)
         check_fixed(self._model, self._asked["frozen"])
         check_names(description, outputs or (), "state or output", self._column_names())
         self.columns = description.expanded(outputs) if outputs is not None else self._state_names()
@@ -205,28 +207,55 @@ class Layer(keras.layers.Layer):
         return GroupParams(groups, cls._specs(names or own, params), **options)
 
     def parameters(self) -> dict[str, Any]:
-        """Each param with its present value: a float, or a NumPy array."""
+        """Each param with its present value: a float, or a NumPy array. Warns of one that lies outside its bounds."""
         if not self.built:
             return dict(self._guesses)
-        return {name: _number_or_array(weight.numpy()) for name, weight in self._weights().items()}
+        weights = self._weights().items()
+        found = {name: _number_or_array(weight.numpy()) for name, weight in weights}
+        caution_bounds(self.description, found)
+        return found
 
-    def sensitivities(self, x0: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """The output (batch, steps, columns) and its derivative by each param (batch, steps, columns, P), as NumPy
-        arrays.
+    def sensitivities(
+        self, x0: Any = None, series: Any = None, *, wrt: Sequence[str] | None = None, controlled: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The output (batch, times, columns) and its derivatives (batch, times, columns, W), as NumPy arrays.
 
-        `x0` (batch, states), by default the model's own start (batch 1).
+        `wrt` are W names: params (by default all, at their present values), and states, whose initial value is meant.
+        `x0` (batch, states) are the initial states, by default the model's own (batch 1); a state in `x0` does not
+        depend on params. `series` (batch, rows, inputs) as in a call. The derivatives are exact for the steps that are
+        taken; with a tolerance, `controlled` steps hold the derivatives to it too.
+
+            values, slopes = Competition(times=[5, 10], rtol=1e-8).sensitivities(wrt=["r1", "x1"])
+
+        Raises ValueError for a name that is none, for inputs without their series, and for a map that counts its steps
+        by a series alone.
         """
+        description = self.description
+        wholes = (*(param.name for param in description.params), *(state.name for state in description.states))
+        elements = (*description.param_elements, *description.state_elements)
+        check_names(description, wrt or (), "param or state", wholes + elements)
+        timing, signal = self.timing, None
+        if timing is None:
+            raise ValueError(f"the sensitivities of {type(self).__name__} need a number of `steps`, or `times`")
+        if description.inputs and series is None:
+            raise ValueError(f"the sensitivities of {type(self).__name__} need the series of its inputs")
+        if series is not None:
+            signal = signal_of(description, timing, np.asarray(series), self._asked["input_times"])
+        if isinstance(timing, Adaptive):
+            timing = replace(timing, exact=controlled)
         initial = {} if x0 is None else dict(zip(self._state_names(), np.atleast_2d(np.asarray(x0)).T, strict=True))
         present = self.parameters()
         return simulate.sensitivities(
             self._model,
-            self._known_timing(),
+            timing,
             method=self.method,
             params=np.concatenate([np.zeros(0), *(np.ravel(present[param.name]) for param in self.description.params)]),
             consts=self._asked["consts"],
             initial=initial,
             columns=self.columns,
+            wrt=wrt,
             dtype=self.compute_dtype,
+            inputs=signal,
         )
 
     # The Keras contract.
@@ -302,7 +331,8 @@ class Layer(keras.layers.Layer):
         if digest != cls.description.digest:
             warnings.warn(
                 f"{cls.__name__} was saved with another text of {cls.description.source} "
-                f"(SHA-256 {digest[:8]}…, now {cls.description.digest[:8]}…): its results may differ",
+                f"(SHA-256 {digest[:8]}…, now {cls.description.digest[:8]}…): its results may differ. Import the "
+                "module that was compiled from the old text, or save the layer again",
                 stacklevel=2,
             )
         return cls(**config)
@@ -321,14 +351,22 @@ class Layer(keras.layers.Layer):
                 f"the saved {type(self).__name__} has the params {', '.join(sorted(saved)) or '(none)'}, the model has "
                 f"{', '.join(sorted(weights)) or '(none)'}: load it with the module it was saved with"
             )
+        values = {name: np.asarray(store[name]) for name in weights}
+        for name, weight in weights.items():
+            if values[name].shape != tuple(weight.shape):
+                raise ValueError(
+                    f"{name} of the saved {type(self).__name__} has the shape {values[name].shape}, that of the model "
+                    f"{tuple(weight.shape)}: make the layer with the sizes it was saved with"
+                )
         for name in timed_by(self._model):
-            if float(np.asarray(store[name])) != float(np.asarray(weights[name].numpy())):
+            if float(values[name]) != float(weights[name].numpy()):
                 raise ValueError(
                     f"the saved {type(self).__name__} jumps at other times: make it with "
-                    f"params={{{name!r}: {float(np.asarray(store[name]))!r}}}, then load"
+                    f"params={{{name!r}: {float(values[name])!r}}}, then load"
                 )
+        caution_bounds(self.description, values)
         for name, weight in weights.items():
-            weight.assign(store[name])
+            weight.assign(values[name])
 
     # Inside.
 
@@ -386,11 +424,6 @@ class Layer(keras.layers.Layer):
             given,
         )
 
-    def _known_timing(self) -> Schedule | Adaptive:
-        if self.timing is None or self.description.inputs:
-            raise ValueError(f"the sensitivities of {type(self).__name__} need its inputs: `odec.runtime.simulate`")
-        return self.timing
-
     def _guess(self, param: Any) -> Any:
         """A number, an array, or the name of an initializer."""
         value = self._asked["params"].get(param.name, param.value)
@@ -430,9 +463,3 @@ def _plain(value: Any) -> Any:
 
 def _number_or_array(value: np.ndarray) -> Any:
     return value if value.ndim else float(value)
-
-
-def _full_precision(dtype: Any) -> Any:
-    """The layer's own dtype: a policy of half precision around it (mixed_float16) leaves it at float32."""
-    policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()
-    return "float32" if policy.compute_dtype in ("float16", "bfloat16") else dtype

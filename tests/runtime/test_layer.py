@@ -132,6 +132,7 @@ def test_weights_bear_the_model_s_names():
 
 
 def test_a_changed_weight_changes_the_next_prediction(fine):
+    fine(NONE)
     before = {weight.name: weight.numpy() for weight in fine.weights}
     try:
         fine.weights[0].assign(0.7)
