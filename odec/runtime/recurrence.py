@@ -150,7 +150,19 @@ class Recurrence:
         return outputs(Motion(self.equations, self.method), times, states, theta, self.columns, inputs)
 
 
-def series_times(description: Any, schedule: Schedule, rows: int | None, knots: np.ndarray | None) -> np.ndarray:
+def signal_of(
+    description: Any, timing: Schedule | Adaptive, series: np.ndarray, knots: Sequence[float] | None
+) -> Signal:
+    """A layer's series (batch, rows, inputs) as the signal of a run. ValueError where its rows do not fit."""
+    rows, named = series.shape[1], None if knots is None else np.array(knots)
+    if isinstance(timing, Schedule) or named is not None:
+        times = series_times(description, timing, rows, named)
+    else:
+        times = timing.rows(description.name, rows)
+    return Signal(times, np.moveaxis(series, 0, -1))
+
+
+def series_times(description: Any, schedule: Any, rows: int | None, knots: np.ndarray | None) -> np.ndarray:
     """The time of each row of a series: the knots that were named, else the start and the ends of the schedule's
     intervals, the last one left out where there is one row less (it belongs to the last step).
 
