@@ -14,7 +14,7 @@ RUN_TESTS := failed=0; for part in $(PARTS); do $(PYTEST) $$part || failed=1; do
 # A magnitude for each of the six rates that the demo infers.
 GUESS := r1=0.1,r2=0.1,a1=0.001,a2=0.001,iN1=0.001,iN2=0.001
 
-.PHONY: help install demo test check format benchmarks clean
+.PHONY: help install demo test check format docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test        the tests"
 	@echo "make check       format, lint, types and tests: what CI asks"
 	@echo "make format      put the code into the house format"
+	@echo "make docs        the documentation, as a site in site/"
 	@echo "make benchmarks  odec beside its peers, as tables"
 	@echo "make clean       remove .venv and what was built"
 
@@ -55,8 +56,12 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The theme's makers warn of a MkDocs 2 that this does not use.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m mkdocs build --strict --quiet
+
 benchmarks: $(STAMP)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis
