@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,37 +11,13 @@ import numpy as np
 
 from odec.diagnostics import OdecError
 from odec.files import write_whole
+from odec.plot.style import COLOURS, DOTS, STYLES, colour_of, label_of, plain_ticks, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
-# Okabe and Ito's colours, told apart by colour-blind readers too; the yellow is left out, it is faint on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-STYLES = ("-", "--", "-.", ":")
-STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "svg.hashsalt": "odec",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-}
-DOTS: dict[str, Any] = {
-    "markersize": 6.5,
-    "markeredgecolor": "white",
-    "markeredgewidth": 0.8,
-    "zorder": 3,
-    "clip_on": False,
-}
 # Curves of more than this ratio of sizes do not share an axis: the smaller one would be a line on the floor.
 WIDEST_RATIO = 100.0
 MOST_LEGEND_ROWS = 24
@@ -65,13 +40,13 @@ def plot_solution(
     """
     _check_format(path)
     groups = _groups(np.asarray(values, dtype=float))
-    with _style():
+    with styled():
         figure, axes = _panels(len(groups), columns=1)
         for axis, group in zip(axes, groups, strict=True):
             for place, column in enumerate(group):
                 line = STYLES[(place // len(COLOURS)) % len(STYLES)]
-                label = _label(names[column], labels)
-                axis.plot(times, values[:, column], color=_colour(place), linestyle=line, linewidth=1.8, label=label)
+                label = label_of(names[column], labels)
+                axis.plot(times, values[:, column], color=colour_of(place), linestyle=line, linewidth=1.8, label=label)
             _legend(axis, [names[i] for i in group], labels)
         _finish(figure, axes, title, time_label, path)
 
@@ -99,25 +74,19 @@ def plot_fit(
     curves = curves if curves.ndim == 3 else curves[None]
     belongs = np.zeros(len(data_times), dtype=int) if data_experiment is None else data_experiment
     _check_format(path)
-    with _style():
+    with styled():
         figure, axes = _panels(len(names), columns=min(3, math.ceil(math.sqrt(len(names)))))
         for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
             for i, experiment in enumerate(experiments):
-                colour = _colour(column if len(experiments) == 1 else i)
+                colour = colour_of(column if len(experiments) == 1 else i)
                 said = f" · {experiment}" if experiment else ""
                 curve = curves[min(i, len(curves) - 1), :, column]
                 axis.plot(times, curve, color=colour, linewidth=1.8, label=f"model{said}")
                 mine = belongs == i
                 axis.plot(data_times[mine], data_values[mine, column], "o", color=colour, label=f"data{said}", **DOTS)
-            axis.set_title(_label(name, labels))
+            axis.set_title(label_of(name, labels))
             axis.legend(loc="best", fontsize=9)
         _finish(figure, axes, title, time_label, path)
-
-
-def _style() -> AbstractContextManager[None]:
-    import matplotlib
-
-    return matplotlib.rc_context(STYLE)
 
 
 def _check_format(path: str | Path) -> None:
@@ -162,7 +131,7 @@ def _groups(values: np.ndarray) -> list[list[int]]:
 
 def _legend(axis: Axes, names: Sequence[str], labels: Mapping[str, str] | None) -> None:
     if len(names) == 1:
-        axis.set_ylabel(_label(names[0], labels))
+        axis.set_ylabel(label_of(names[0], labels))
     elif len(names) <= MOST_LEGEND_ROWS:
         axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
 
@@ -170,17 +139,12 @@ def _legend(axis: Axes, names: Sequence[str], labels: Mapping[str, str] | None) 
 def _finish(figure: Figure, axes: Sequence[Axes], title: str, time_label: str, path: str | Path) -> None:
     for axis in axes:
         axis.margins(x=0.02)
-        _plain_ticks(axis)
+        plain_ticks(axis)
     for axis in _lowest(axes):
         axis.set_xlabel(time_label)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     _save(figure, Path(path))
-
-
-def _plain_ticks(axis: Axes) -> None:
-    # Wide numbers get a power of ten, never an offset that the reader has to add.
-    axis.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5), useOffset=False)
 
 
 def _lowest(axes: Sequence[Axes]) -> list[Axes]:
@@ -197,12 +161,3 @@ def _save(figure: Figure, path: Path) -> None:
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
     kind = path.suffix.lower()[1:]
     write_whole(path, lambda beside: figure.savefig(beside, format=kind, metadata=metadata))
-
-
-def _colour(place: int) -> str:
-    return COLOURS[place % len(COLOURS)]
-
-
-def _label(name: str, labels: Mapping[str, str] | None) -> str:
-    more = (labels or {}).get(name, "")
-    return f"{name} · {more}" if more else name
