@@ -18,13 +18,15 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 import sys
 import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,7 @@ SAME = 1 / 3
 # The tolerance at which the conditioning is found, relative to rtol, and the least.
 EXACT, FINEST = 1e-3, 1e-12
 REPEATS = 3
+PROBLEMS_A_PROCESS = 6
 
 
 @dataclass(frozen=True)
@@ -150,10 +153,14 @@ def main() -> None:
     if not problems:
         raise SystemExit(f"no problems in {arguments.folder}")
     results = []
-    for problem in problems:
-        for rtol in arguments.tolerances:
-            results.append(solved(problem, rtol, arguments.method))
-            print(shown(results[-1]), file=sys.stderr, flush=True)
+    # TensorFlow keeps what it compiled until its process ends.
+    with ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn"), max_tasks_per_child=PROBLEMS_A_PROCESS
+    ) as process:
+        work = partial(at_all, rtols=arguments.tolerances, method=arguments.method)
+        for found in process.map(work, problems):
+            results.extend(found)
+            print("\n".join(map(shown, found)), file=sys.stderr, flush=True)
     name = "ivp"
     if arguments.folder.resolve() != FOLDER.resolve():
         name += f"_{arguments.folder.resolve().name}"
@@ -182,6 +189,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these problems alone")
     parser.add_argument("--tolerances", nargs="+", type=float, default=list(TOLERANCES), metavar="RTOL")
     return parser.parse_args()
+
+
+def at_all(problem: Problem, rtols: Sequence[float], method: str) -> list[Result]:
+    """A problem at each tolerance."""
+    return [solved(problem, rtol, method) for rtol in rtols]
 
 
 def solved(problem: Problem, rtol: float, method: str) -> Result:

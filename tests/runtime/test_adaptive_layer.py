@@ -116,11 +116,32 @@ def test_the_gradient_by_an_input_series(method: str) -> None:
         tape.watch(given)
         value = loss(given)
     gradient = tape.gradient(value, given).numpy()
+    # What a user asks for: the derivatives by a param and by the start, at all times.
+    values, slopes = layer.sensitivities([[1.0]], series, wrt=["k", "x"])
+    np.testing.assert_allclose(values, layer(start, given), rtol=1e-8)
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        value = loss(given)
+    expected = [2 * np.sum(values[0, :, 0] * slopes[0, :, 0, i]) for i in range(2)]
+    by_weight, by_start = tape.gradient(value, [layer.weights[0], start])
+    np.testing.assert_allclose([by_weight, by_start[0, 0]], expected, rtol=1e-7)
     for k in range(4):
         step = np.zeros_like(series)
         step[0, k, 0] = 1e-4
         slope = (loss(tf.constant(series + step)) - loss(tf.constant(series - step))) / 2e-4
         assert gradient[0, k, 0] == pytest.approx(float(slope), rel=1e-6, abs=1e-8)
+
+
+def test_sensitivities_are_held_to_the_tolerance_where_they_are_asked_to_be() -> None:
+    layer = model("param k = 1\nstate x = 1\ndx = -k*x^3\n", "Cubic")(times=[1.0, 8.0], rtol=1e-4, method="tsit5")
+    # x = (1/x0² + 2kt)^(-1/2), at k = x0 = 1.
+    t = np.array([1.0, 8.0])
+    exact = np.stack([-t * (1 + 2 * t) ** -1.5, (1 + 2 * t) ** -1.5], axis=-1)
+    for controlled in (False, True):
+        _, slopes = layer.sensitivities([[1.0]], wrt=["k", "x"], controlled=controlled)
+        np.testing.assert_allclose(slopes[0, :, 0], exact, rtol=1e-4 if controlled else 1e-2)
+    with pytest.raises(ValueError, match=r"no param or state named .K.; .*k"):
+        layer.sensitivities(wrt=["K"])
 
 
 def test_keras_trains_it_without_tracing_again(busy: Any, monkeypatch: Any) -> None:
