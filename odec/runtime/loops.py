@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from odec.runtime.backends import xla
 from odec.runtime.moment import SAME_TIME, Finish, Moment, Step
 
 __all__ = ["BACKENDS", "SAME_TIME", "Finish", "Moment", "Step"]
@@ -26,6 +27,7 @@ if keras.backend.backend() not in BACKENDS:
         f"Set KERAS_BACKEND to one of them before Keras is imported."
     )
 
+xla.prepare()
 _own: Any = import_module(f"odec.runtime.backends.loops_{keras.backend.backend()}")
 
 Tensor = Any
