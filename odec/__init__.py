@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from odec.diagnostics import Diagnostic, OdecError
     from odec.fit.fitting import Fit, fit
     from odec.loading import load_model
+    from odec.notebook import equations
     from odec.solution import Solution, solve
     from odec.source import Source
 
@@ -39,6 +40,7 @@ _HOMES = {
     "check": "odec.compiler",
     "compile_file": "odec.compiler",
     "compile_source": "odec.compiler",
+    "equations": "odec.notebook",
     "load_model": "odec.loading",
     "solve": "odec.solution",
 }
@@ -54,6 +56,7 @@ __all__ = [
     "check",
     "compile_file",
     "compile_source",
+    "equations",
     "fit",
     "load_model",
     "losses",
@@ -70,6 +73,11 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext odec` in a notebook: models as cells (`%%ode Decay`), equations as formulas."""
+    import_module("odec.notebook").load(shell)
 
 
 def __dir__() -> list[str]:

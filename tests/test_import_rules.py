@@ -15,11 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "odec"
 
 # What every part may use: text, places, errors, the table of the language's functions.
-BASE = {"diagnostics", "source", "functions", "distributions", "files", "methods"}
+BASE = {"diagnostics", "source", "functions", "distributions", "files", "methods", "start_up"}
 
 # part → (parts of odec it may import beside BASE, foreign libraries it may import)
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
-    "__init__": ({"compiler", "fit", "loading", "solution"}, set()),
+    "__init__": ({"compiler", "fit", "loading", "notebook", "solution"}, set()),
     "__main__": ({"cli"}, set()),
     "diagnostics": (set(), set()),
     "source": (set(), set()),
@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "distributions": (set(), set()),
     "files": (set(), set()),
     "methods": (set(), set()),
+    "start_up": (set(), set()),
     "arithmetic": (set(), set()),
     "codes": (set(), set()),
     "syntax": (set(), {"lark"}),
@@ -48,6 +49,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"arithmetic", "runtime", "loading", "solution", "plot", "syntax", "tables", "inputs"},
         {"numpy", "pandas", "keras", "scipy"},
     ),
+    "notebook": ({"compiler", "emit", "loading", "model", "plot", "solution"}, set()),
     "convert": ({"syntax"}, set()),
     "cli": (
         {"codes", "compiler", "convert", "emit", "fit", "loading", "plot", "runtime", "solution", "syntax"},

@@ -57,6 +57,8 @@ def _shown(output: dict[str, Any], number: int) -> str:
         return block(_text(output["text"]), "text") if output["name"] == "stdout" else ""
     if "image/png" in data:
         return f"![The figure that the code above draws](pictures/tutorial-{number}.png)"
+    if "text/html" in data:
+        return _text(data["text/html"])
     if "text/latex" in data:
         return formula(_text(data["text/latex"]).strip("$"))
     return block(_text(data["text/plain"]), "text")

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from odec.cli.printing import warn
-from odec.diagnostics import OdecError
-
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+from odec.start_up import start_up_hushed
 
 
 def layer_class(model: str) -> Any:
@@ -30,41 +22,3 @@ def layer_class(model: str) -> Any:
     warn(compiler.check(source)[1])
     with start_up_hushed():
         return load_source(source)
-
-
-@contextmanager
-def start_up_hushed() -> Iterator[None]:
-    """Keeps back what is said on stderr while TensorFlow is loaded, and shows it only where loading fails.
-
-    Its log level alone does not do: some lines are written before it is read. Who sets the level hears everything.
-    """
-    if LOG_LEVEL in os.environ:
-        yield
-        return
-    os.environ[LOG_LEVEL] = "3"
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as said, _descriptor(2) as stderr:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        except OdecError:
-            raise
-        except BaseException:
-            os.dup2(stderr, 2)
-            said.seek(0)
-            with os.fdopen(os.dup(2), "wb") as out:
-                shutil.copyfileobj(said, out)
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.environ.pop(LOG_LEVEL, None)  # it is read once; processes that we start have their own
-
-
-@contextmanager
-def _descriptor(number: int) -> Iterator[int]:
-    copy = os.dup(number)
-    try:
-        yield copy
-    finally:
-        os.close(copy)

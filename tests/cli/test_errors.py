@@ -14,8 +14,8 @@ import click
 import pytest
 
 from odec.cli import main as cli
-from odec.cli.layers import start_up_hushed
 from odec.diagnostics import OdecError
+from odec.start_up import start_up_hushed
 
 MODEL = "param k = 0.5 in [0, 2]\nstate x = 3\ndx = -k*x\nsolve to 4, step 0.1, method rk4\n"
 
