@@ -1,0 +1,211 @@
+"""Values and gradients of layers on the Keras back end of this process: `KERAS_BACKEND=jax program.py out.npz`.
+
+What it writes is compared by `test_backends.py`; with the argument `differences` it also writes derivatives by
+central differences of order 4, which the gradients of all back ends have to agree with.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import odec
+from odec.loading import load_model, load_source
+from odec.runtime import simulate
+from odec.runtime.adaptive import Adaptive
+from odec.source import Source
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+BACKEND = keras.backend.backend()
+# The part of a number by which it is moved for a difference.
+MOVED = 1e-3
+
+# What moves a state in one text: a dose, a pulse of the equations, a threshold. Three rows cross it at other times.
+BUSY = """param k = 0.8
+param gain = 2
+param low = 0.2
+state x = 1
+state y = 0
+dx = -k*x + if(t >= 4 and t < 4.05, 30, 0)
+dy = gain*x - y
+at 1.5, 3: x += 0.5
+when x < low: x = 2*low, y = y/2
+"""
+DRIVEN = "input u linear\nparam k = 0.5\nstate x = 1\ndx = k*(u - x^3)\n"
+# Van der Pol's oscillator in its stiff form.
+STIFF = "param mu = 50\nstate x = 2\nstate v = -0.6\ndx = v\ndv = mu*(1 - x^2)*v - x\n"
+ARRAY = (
+    "size N = 6\nparam F = 8\nparam w[N] = 1\nstate x[N] = 1\ndx = (roll(x, -1) - roll(x, 2))*roll(x, 1) - w*x + F\n"
+)
+
+
+@dataclass
+class Case:
+    """A layer with what it is called with."""
+
+    model: str
+    arguments: dict[str, Any]
+    start: list[list[float]]
+    series: Any = None
+    is_cell: bool = False
+
+    def layer(self) -> Any:
+        """In float64."""
+        path = EXAMPLES / self.model / "model.ode"
+        model = load_model(path) if path.exists() else load_source(Source(self.model, "case.ode"))
+        if self.is_cell:
+            return keras.layers.RNN(
+                model.cell(dtype="float64", **self.arguments), return_sequences=True, dtype="float64"
+            )
+        return model(dtype="float64", **self.arguments)
+
+
+WAVE = np.sin(np.arange(21) / 3.0)
+CASES = {
+    "competition": Case("competition", {"steps": 40, "h": 0.25, "method": "rk4"}, [[100, 150], [40, 20]]),
+    "dosing": Case("dosing", {"times": [1.0, 12.0, 30.5], "h": 0.5, "method": "rk4"}, [[0, 0], [100, 5]]),
+    "bouncing_ball": Case(
+        "bouncing_ball", {"times": [1.0, 2.0, 3.1], "h": 0.1, "method": "rk4"}, [[8, 0, 0], [5, 1, 0]]
+    ),
+    "motor": Case(
+        "motor",
+        {"times": [0.05, 0.1], "h": 0.0025, "method": "rk4", "input_times": np.linspace(0, 0.1, 21).tolist()},
+        [[0, 0], [1, 5]],
+        np.stack([1 + WAVE, 2 - WAVE])[..., None],
+    ),
+    "array": Case(ARRAY, {"steps": 10, "h": 0.02, "method": "rk4"}, [[1, 2, 3, 4, 5, 6], [2, 1, 0, 1, 2, 5]]),
+    "stiff steps": Case(STIFF, {"steps": 10, "h": 0.05, "method": "rodas5p"}, [[2, -0.6], [1.5, 0.1]]),
+    "adaptive": Case("competition", {"times": [1.0, 7.0], "rtol": 1e-11, "max_steps": 128}, [[100, 150], [40, 20]]),
+    "busy": Case(BUSY, {"times": [0.7, 2.0, 5.0], "rtol": 1e-10, "max_steps": 1024}, [[1, 0], [2, 1], [0.5, 3]]),
+    "stiff": Case(
+        STIFF, {"times": [1.0, 3.0], "rtol": 1e-9, "method": "rodas5p", "max_steps": 512}, [[2, -0.6], [1.5, 0.1]]
+    ),
+    "driven": Case(
+        DRIVEN,
+        {"times": [0.5, 2.0], "rtol": 1e-10, "max_steps": 256, "input_times": [0.0, 0.7, 2.0]},
+        [[1], [2]],
+        np.array([[[0.5], [2.0], [1.0]], [[1.0], [0.0], [3.0]]]),
+    ),
+    "cell": Case(
+        "competition", {"h": 0.25, "method": "rk4"}, [[100, 150], [40, 20]], np.zeros((2, 10, 0)), is_cell=True
+    ),
+}
+
+
+def called(case: Case, layer: Any, start: Any, series: Any) -> Any:
+    if case.is_cell:
+        return layer(ops.convert_to_tensor(series), initial_state=layer.cell.started(start))
+    return layer(start) if series is None else layer(start, series)
+
+
+def weighed(values: Any) -> Any:
+    """One number of many, so that no derivative cancels."""
+    shape = values.shape[1:]
+    weights = 1 + np.arange(np.prod(shape)).reshape(shape) % 3
+    return ops.sum(values * ops.convert_to_tensor(weights, "float64"))
+
+
+def taken(case: Case, layer: Any, start: np.ndarray, series: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The output, and the gradients of `weighed` by start, series and weights, as a user of the back end takes them."""
+    inputs = [start] if series is None or case.is_cell else [start, series]
+    rest = case.series if case.is_cell else None
+    weights = layer.trainable_variables
+    of: Callable[..., Any]
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tensors = [tf.constant(x) for x in inputs]
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            values = called(case, layer, tensors[0], tensors[1] if len(tensors) == 2 else rest)
+            loss = weighed(values)
+        return values.numpy(), [g.numpy() for g in tape.gradient(loss, [*tensors, *weights])]
+    if BACKEND == "jax":
+        import jax
+
+        def loss(inputs: Any, trained: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(weights, trained, strict=True))):
+                values = called(case, layer, inputs[0], inputs[1] if len(inputs) == 2 else rest)
+            return weighed(values), values
+
+        of = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
+        gradients, values = of(inputs, [weight.value for weight in weights])
+        return np.asarray(values), [np.asarray(g) for g in (*gradients[0], *gradients[1])]
+    import torch
+
+    tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
+    values = called(case, layer, tensors[0], tensors[1] if len(tensors) == 2 else rest)
+    found = torch.autograd.grad(weighed(values), [*tensors, *(weight.value for weight in weights)])
+    return values.detach().numpy(), [g.numpy() for g in found]
+
+
+def differences(case: Case, layer: Any, start: np.ndarray, series: Any) -> list[np.ndarray]:
+    """The derivatives of `weighed` by the same things, by differences of order 4."""
+    inputs = [start] if series is None or case.is_cell else [start, series]
+    weights = layer.trainable_variables
+
+    def value() -> float:
+        values = called(case, layer, inputs[0], inputs[1] if len(inputs) == 2 else case.series)
+        return float(ops.convert_to_numpy(weighed(values)))
+
+    def moved(array: np.ndarray, put: Callable[[], None]) -> np.ndarray:
+        found = np.zeros(array.size)
+        for i in range(array.size):
+            old = array.flat[i]
+            h = MOVED * (abs(old) or 1.0)
+            for part, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+                array.flat[i] = old + part * h
+                put()
+                found[i] += weight * value() / (12 * h)
+            array.flat[i] = old
+            put()
+        return found.reshape(array.shape)
+
+    found = [moved(array, lambda: None) for array in inputs]
+    for weight in weights:
+        array = np.array(ops.convert_to_numpy(weight.value))
+        found.append(moved(array, lambda array=array, weight=weight: weight.assign(array)))
+    return found
+
+
+def runs() -> dict[str, np.ndarray]:
+    """What is computed on arrays: sensitivities, a run of the solver, and a fit."""
+    model, params = load_model(EXAMPLES / "competition" / "model.ode"), [0.1, 0.3, 1e-4, 2e-4, 0.002, 0.003]
+    found = {}
+    for method in ("tsit5", "rodas5p"):
+        asked = Adaptive(0, [1.0, 5.0], rtol=1e-6)
+        parts = simulate.sensitivities(model, asked, method=method, params=params)
+        found |= {f"sensitivities {method}/values": parts[0], f"sensitivities {method}/derivatives": parts[1]}
+    solution = odec.solve(EXAMPLES / "bouncing_ball" / "model.ode", to=3.0)
+    found["solve/values"] = solution.to_frame().to_numpy(dtype=np.float64)
+    folder = EXAMPLES / "exponential"
+    found["fit/values"] = np.array([odec.fit(folder / "model.ode", folder / "data.csv").estimates["k"]])
+    return found
+
+
+def main(out: str, differ: bool, names: list[str]) -> None:
+    found: dict[str, np.ndarray] = {}
+    for name in names or CASES:
+        case, begun = CASES[name], time.perf_counter()
+        start, layer = np.array(case.start, dtype=np.float64), case.layer()
+        plain = ops.convert_to_numpy(called(case, layer, start, case.series))
+        values, gradients = taken(case, layer, start, case.series)
+        np.testing.assert_allclose(plain, values, rtol=1e-12, atol=1e-12)
+        found |= {f"{name}/values": values} | {f"{name}/gradient {i}": part for i, part in enumerate(gradients)}
+        if differ:
+            parts = differences(case, layer, start, case.series)
+            found |= {f"{name}/difference {i}": part for i, part in enumerate(parts)}
+        print(f"{name}: {time.perf_counter() - begun:.1f} s", flush=True)
+    np.savez(out, **found, **({} if names else runs()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], "differences" in sys.argv, [name for name in sys.argv[2:] if name != "differences"])

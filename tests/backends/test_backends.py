@@ -1,0 +1,64 @@
+"""TensorFlow, JAX and torch run the same generated file: the same values, and the gradients of those values.
+
+Each back end has a process of its own (Keras reads KERAS_BACKEND once), which computes everything (`program.py`). JAX
+comes with `odec[test]`, torch with `make test-backends`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).parent / "program.py"
+Numbers = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Numbers]:
+    """`numbers(backend)`: what the program of that back end wrote; TensorFlow's has the differences too."""
+    found: dict[str, Numbers] = {}
+
+    def of(backend: str) -> Numbers:
+        if find_spec(backend) is None:
+            pytest.skip(f"{backend} is not installed: `make test-backends` installs it")
+        if backend not in found:
+            out = tmp_path_factory.mktemp(backend) / "numbers.npz"
+            command = [sys.executable, str(PROGRAM), str(out), *(["differences"] if backend == "tensorflow" else [])]
+            ran = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True)
+            assert ran.returncode == 0, ran.stderr[-4000:]
+            found[backend] = dict(np.load(out))
+        return found[backend]
+
+    return of
+
+
+def off(value: Any, other: Any) -> float:
+    """The largest difference, relative to the largest number."""
+    return float(np.max(np.abs(value - other)) / np.max(np.abs(other)))
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_gradients_are_those_of_the_values(backend: str, numbers: Callable[[str], Numbers]) -> None:
+    """Differences of order 4 over 1e-3 of a number are exact to 1e-11; runs at rtol 1e-10 leave 1e-7 of them."""
+    mine, asked = numbers(backend), numbers("tensorflow")
+    gradients = [name for name in mine if "/gradient" in name]
+    assert len(gradients) > 30
+    for name in gradients:
+        assert off(mine[name], asked[name.replace("gradient", "difference")]) < 1e-6, name
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_back_ends_agree(backend: str, numbers: Callable[[str], Numbers]) -> None:
+    mine, theirs = numbers(backend), numbers("tensorflow")
+    assert set(mine) == {name for name in theirs if "/difference" not in name}
+    for name, value in mine.items():
+        # A search ends where a step no longer pays, within 1e-8 of the optimum.
+        assert off(value, theirs[name]) < (1e-8 if name.startswith("fit") else 1e-10), name
