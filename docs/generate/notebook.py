@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def pages() -> str:
             parts.append(block(source, "text"))
         else:
             parts.append(block(source, "python"))
-        parts += [_shown(output, number) for output in cell.get("outputs", ())]
+        said = "".join(_text(output["text"]) for output in _streams(cell))
+        parts += [block(said, "text")] if said else []
+        parts += [_shown(data, number) for data in _data(cell)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -50,15 +53,17 @@ def _data(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from (output["data"] for output in cell.get("outputs", ()) if "data" in output)
 
 
-def _shown(output: dict[str, Any], number: int) -> str:
+def _streams(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from (output for output in cell.get("outputs", ()) if output.get("name") == "stdout")
+
+
+def _shown(data: dict[str, Any], number: int) -> str:
     """The richest form that a page without scripts can show."""
-    data = output.get("data", {})
-    if output["output_type"] == "stream":
-        return block(_text(output["text"]), "text") if output["name"] == "stdout" else ""
     if "image/png" in data:
         return f"![The figure that the code above draws](pictures/tutorial-{number}.png)"
     if "text/html" in data:
-        return _text(data["text/html"])
+        # A fit's report, which is a text.
+        return block(unescape(_text(data["text/html"]).removeprefix("<pre>").removesuffix("</pre>")), "text")
     if "text/latex" in data:
         return formula(_text(data["text/latex"]).strip("$"))
     return block(_text(data["text/plain"]), "text")

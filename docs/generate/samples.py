@@ -27,7 +27,7 @@ def equations(path: str) -> str:
 
 def formula(latex: str) -> str:
     """A formula as MathML, which browsers draw without any script."""
-    return convert(" ".join(latex.split()), display="block")
+    return convert(" ".join(latex.replace("{aligned}", "{align*}").split()), display="block")
 
 
 def examples() -> str:
