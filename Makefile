@@ -9,17 +9,20 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # TensorFlow keeps what XLA compiled until its process ends: all tests in two processes take more than 20 GB. So they run
 # in parts, each in processes of its own; a part that fails stops none of the others.
 PARTS := "tests/runtime" "tests/fit tests/cli" "tests --ignore=tests/runtime --ignore=tests/fit --ignore=tests/cli"
+# A build for the CPU of this release lies on CI's disk; a range would fetch several GB for GPUs.
+TORCH := torch==2.13.0
 RUN_TESTS := failed=0; for part in $(PARTS); do $(PYTEST) $$part || failed=1; done; exit $$failed
 
 # A magnitude for each of the six rates that the demo infers.
 GUESS := r1=0.1,r2=0.1,a1=0.001,a2=0.001,iN1=0.001,iN2=0.001
 
-.PHONY: help install demo test check format docs benchmarks clean
+.PHONY: help install demo test test-backends check format docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        solve and fit the two-species example; the pictures land in demo/"
 	@echo "make test        the tests"
+	@echo "make test-backends  the tests of the Keras back ends, on torch too"
 	@echo "make check       format, lint, types and tests: what CI asks"
 	@echo "make format      put the code into the house format"
 	@echo "make docs        the documentation, as a site in site/"
@@ -45,6 +48,11 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(RUN_TESTS)
+
+# TensorFlow's numbers are what torch's are compared with.
+test-backends: $(STAMP)
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(BIN)/python -m pytest tests/backends -k torch
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
