@@ -99,7 +99,8 @@ def _measured(
             continue
         times, at = np.unique(data.times[cells.rows[own]], return_inverse=True)
         widest = np.zeros(len(times))
-        np.maximum.at(widest, at, noise[own])
+        with np.errstate(invalid="ignore"):  # without a degree of freedom nothing is known of the noise
+            np.maximum.at(widest, at, noise[own])
         rows, column = np.searchsorted(solution.times, times), solution.names.index(name)
         value, curve = solution.values[rows, column], reach[rows, column]
         with np.errstate(all="ignore"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from odec.fit.result import Fit
 
 # The estimates of simulated data are to be right to a small share of their spread, not to the last digit.
-SETTINGS = Settings(gradient=1e-6, reduction=1e-11, step=1e-9, iterations=100)
+SETTINGS = Settings(gradient=1e-6, reduction=1e-11, step=1e-9, floor=-np.inf, iterations=100)
 
 # A sample of a shape (n, m) from a distribution with the numbers of `odec/distributions.py`, each (1, m).
 DRAWN: dict[str, Callable[..., np.ndarray]] = {

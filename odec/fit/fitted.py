@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from odec.fit.text import interval_said, profile_said
 from odec.source import Source
 from odec.syntax import tree
 from odec.syntax.parser import parse
@@ -96,6 +97,8 @@ def _header(fit: Fit) -> list[str]:
     ]
     for p in fit.parameters.values():
         error = f" ± {p.standard_error:.3g}" if p.standard_error is not None else ""
+        error += f", 95 % {interval_said(p.interval)}" if p.interval is not None else ""
+        error += f", by profile {profile_said(fit.profiles[p.name])}" if p.name in fit.profiles else ""
         bound = f" (at its {p.bound} bound)" if p.at_bound else ""
         lines.append(f"# {p.name} = {p.estimate:.6g}{error}{bound}, from {p.start:g}")
     lines += [f"# {sentence}" for sentence in fit.uncertainty.undetermined]

@@ -97,7 +97,7 @@ def fit(
         found = result(problem, search, method, accurate, starts, seed, journal.seconds)
         if INTERRUPTED in search.reason:
             found = _marked(found, search)
-        found = with_intervals(found, profiles, bootstrap, stopped)
+        found = replace(with_intervals(found, profiles, bootstrap, stopped), seconds=journal.seconds)
         if folder is not None:
             from odec.fit.report import write_report
 

@@ -35,7 +35,7 @@ MOST_CUTS, MOST_FAILURES = 6, 4
 # Nothing is followed further: decades on a log scale, else units. A first step where nothing is known: that of a unit.
 DECADES, UNITS, FIRST = 8.0, 1e3, 0.1
 # A point of a profile needs no more digits than a picture of it.
-SETTINGS = Settings(gradient=1e-5, reduction=1e-9, step=1e-8, iterations=60)
+SETTINGS = Settings(gradient=1e-5, reduction=1e-9, step=1e-8, floor=-math.inf, iterations=60)
 # A point this share of the threshold below the optimum is a better optimum.
 BELOW = 1e-2
 

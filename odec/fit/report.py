@@ -16,6 +16,7 @@ import numpy as np
 from odec.diagnostics import OdecError
 from odec.files import write_text, write_whole
 from odec.fit.fitted import fitted_text
+from odec.fit.html import report_html
 from odec.fit.text import report_text
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def write_report(fit: Fit, folder: Path, layer: Any, text: str | None, time: str
     write_text(
         folder / "fit.json", json.dumps(_finite(report_dict(fit)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
+    write_text(folder / "report.html", report_html(fit, text, time))
     write_text(folder / "trajectory.csv", _trajectory(fit, time))
     if text is not None:
         write_text(folder / "fitted.ode", fitted_text(fit, text))
@@ -96,6 +98,7 @@ def report_dict(fit: Fit) -> dict[str, Any]:
         "converged": fit.converged,
         "reason": fit.reason,
         "interrupted": fit.interrupted,
+        "approach": fit.approach or None,
         "iterations": fit.iterations,
         "evaluations": fit.evaluations,
         "residual_variance": doubt.variance,

@@ -22,7 +22,8 @@ def report_text(fit: Fit) -> str:
         "",
         f"{fit.loss_name:<22} {fit.loss:.6g} over {fit.observations} values",
         *_likelihood(fit),
-        f"search                 {_METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
+        f"search                 {METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
+        *([f"{'':<22} {fit.approach}"] if fit.approach else []),
         f"solver                 {fit.solver}, {fit.problem.timing.said(data.distinct_times)}"
         + (" (chosen so that it does not matter)" if fit.accurate else ""),
         f"{'half the step' if fit.step is not None else 'a finer rtol':<22} loss {fit.step_check.finer_loss:.6g}",
@@ -46,7 +47,7 @@ def report_text(fit: Fit) -> str:
     return "\n".join(lines)
 
 
-_METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam", "scipy": "SciPy"}
+METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam", "scipy": "SciPy"}
 
 
 def _likelihood(fit: Fit) -> list[str]:

@@ -26,7 +26,7 @@ dn = r*n*(1 - n/K)
 observe half = n/2          # what the instrument shows
 """
 DATA = "t,n,half\n0,2,\n2,3.8959,1.948\n4,,\n8,21.712,\n12,41.816,20.9\n16,54.189,\n24,59.611,\n"
-FILES = {"report.txt", "fit.json", "fitted.ode", "trajectory.csv", "fit.png", "model.keras"}
+FILES = {"report.txt", "fit.json", "fitted.ode", "trajectory.csv", "fit.png", "model.keras", "report.html"}
 
 
 @pytest.fixture(scope="module")
