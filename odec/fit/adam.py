@@ -19,7 +19,7 @@ from odec.fit.scale import Scale
 from odec.runtime.descent import Descent, State, prepared
 
 if TYPE_CHECKING:
-    from odec.fit.strategy import Progress
+    from odec.fit.staged import Progress
 
 SEARCH_RATE = 0.02
 CHUNKS = 20

@@ -21,7 +21,7 @@ import numpy as np
 
 from odec.diagnostics import OdecError
 from odec.files import write_whole
-from odec.fit.least_squares import Box, Evaluate, Search, Settings, minimise
+from odec.fit.least_squares import Box, Evaluate, Search, Settings, begin, minimise
 
 if TYPE_CHECKING:
     from odec.fit.problem import Problem
@@ -131,9 +131,11 @@ def followed(
     watch: Callable[[Search], None] | None = None,
 ) -> Search:
     """`minimise` as a stage of the journal: begun there, or going on from where it stood. One that the user stops comes
-    back with starts that are still running."""
+    back with starts that are still running; one that would begin after that is not kept."""
     kept = journal.stage(stage)
     begun = None if kept is None else search_of(kept)
+    if journal.stopped():
+        return begun or begin(evaluate, start, box, settings)
     seen = begun
 
     def progress(search: Search) -> None:

@@ -20,8 +20,9 @@ from odec.fit.least_squares import INTERRUPTED, Search, Settings, minimise
 from odec.fit.problem import Problem
 from odec.fit.result import Criteria, Estimate, Fit, result
 from odec.fit.setup import Asked, problem_of
+from odec.fit.staged import Progress
 from odec.fit.steps import found_step
-from odec.fit.strategy import METHODS, Progress, Strategy, searched
+from odec.fit.strategy import METHODS, Strategy, searched
 
 __all__ = ["METHODS", "Criteria", "Estimate", "Fit", "Interrupted", "Progress", "fit"]
 
@@ -44,6 +45,8 @@ def fit(
     seed: int = 0,
     epochs: int = 10_000,
     learning_rate: float | None = None,
+    horizon: bool = False,
+    shooting: int | None = None,
     consts: Mapping[str, float] | None = None,
     initial: Mapping[str, float] | None = None,
     inputs: Mapping[str, Any] | None = None,
@@ -74,6 +77,10 @@ def fit(
     `epochs` and `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong. The
     report is written to the folder `output` (None: nowhere).
 
+    With `horizon` the method lm fits the data up to a first time, from there those up to a later one, and so on; with
+    `shooting` it cuts the run into so many segments whose start states are searched too, until they meet: for
+    oscillations and chaos. Both are tried without being asked for where the plain search comes to nothing.
+
     With `profiles` a profile likelihood is followed for each parameter, and with `bootstrap` so many data sets are
     simulated at the estimates (from `seed`) and fitted again: intervals that do not rest on a linear theory.
 
@@ -82,7 +89,7 @@ def fit(
     Raises OdecError for a wrong model, data, start, folder or checkpoint, before any search; `Interrupted`, a
     KeyboardInterrupt, where Ctrl-C ended the search: what there is, is then written, and is its `fit`.
     """
-    strategy = Strategy(method, starts, seed, epochs, learning_rate)
+    strategy = Strategy(method, starts, seed, epochs, learning_rate, horizon, shooting)
     layer, text = _loaded(model)
     asked = Asked(time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights)
     made = output is not None and not Path(output).exists()
@@ -91,10 +98,10 @@ def fit(
         journal = Journal(None if folder is None else folder / FILE, stopped)
         problem, accurate = problem_of(layer, data, asked)
         journal.identify(fingerprint(problem, vars(strategy), odec.__version__), resume)
-        search = searched(problem, strategy, journal, progress)
+        search, approach = searched(problem, strategy, journal, progress)
         if accurate and method != "adam" and not stopped():
             problem, search = _with_enough_steps(problem, search)
-        found = result(problem, search, method, accurate, starts, seed, journal.seconds)
+        found = replace(result(problem, search, method, accurate, starts, seed, journal.seconds), approach=approach)
         if INTERRUPTED in search.reason:
             found = _marked(found, search)
         found = replace(with_intervals(found, profiles, bootstrap, stopped), seconds=journal.seconds)

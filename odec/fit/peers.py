@@ -12,7 +12,7 @@ from odec.fit.least_squares import GRADIENT, LIMIT, NOT_FINITE, OUTSIDE, REDUCTI
 from odec.fit.problem import Problem
 
 if TYPE_CHECKING:
-    from odec.fit.strategy import Progress
+    from odec.fit.staged import Progress
 
 # SciPy's `status` of `least_squares` in our words.
 REASONS = {0: LIMIT, 1: GRADIENT, 2: REDUCTION, 3: STEP, 4: REDUCTION}
