@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -176,6 +177,30 @@ def test_lorenz_agrees_with_scipy_until_chaos_parts_them(ran: Callable[[str], Pa
 
     # Errors grow like exp(0.9 t), here by four powers of ten.
     check(early, ["x", "y", "z"], rhs, 1e-4)
+
+
+def test_universal_finds_the_mechanism_and_the_term_behind_the_counts(ran: Callable[[str], Path]) -> None:
+    folder = ran("universal")
+    train = runpy.run_path(str(folder / "train.py"))
+    model = keras.saving.load_model(folder / "universal.keras")
+    found = model.layers[-1].parameters()
+    for name, value in train["TRUTH"].items():
+        assert found[name] == pytest.approx(value, rel=0.1)
+    # Inside of where the six series went: Holling's type II, which the trained model has never seen.
+    prey, predator = np.meshgrid(np.linspace(0.5, 2.5, 9), np.linspace(0.5, 1.5, 9))
+    error = train["learned"](model, prey, predator) - 1.2 * prey * predator / (1 + 0.6 * prey)
+    assert np.sqrt(np.mean(error**2)) < 0.1
+
+
+def test_the_spiral_is_followed_from_each_of_its_points(ran: Callable[[str], Path]) -> None:
+    folder = ran("spiral")
+    train = runpy.run_path(str(folder / "train.py"))
+    curve = train["spiral"]()
+    model = keras.saving.load_model(folder / "spiral.keras")
+    found = model.predict(curve[:-30], verbose=0)[:, -1]
+    # 30 points on, where the curve itself has moved by 0.6 on average.
+    assert np.mean(np.abs(found - curve[30:])) < 0.03
+    assert np.mean(np.abs(curve[30:] - curve[:-30])) > 0.4
 
 
 def check(found: dict[str, np.ndarray], names: list[str], rhs: Callable[[float, Any], Any], atol: float) -> None:
