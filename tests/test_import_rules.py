@@ -36,7 +36,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "passes": ({"model", "syntax"}, {"sympy"}),
     "emit": ({"model", "passes"}, {"sympy"}),
     "compiler": ({"syntax", "model", "passes", "emit"}, set()),
-    "runtime": (set(), {"keras", "numpy", "tensorflow", "jax", "torch"}),
+    # So that Keras knows a saved model's loss and optimizer where the generated module alone is imported.
+    "runtime": ({"losses", "optimizers"}, {"keras", "numpy", "tensorflow", "jax", "torch"}),
     "loading": ({"compiler", "runtime"}, set()),
     "losses": (set(), {"keras", "numpy"}),
     "optimizers": (set(), {"keras"}),

@@ -6,6 +6,10 @@ from typing import Any, TypeVar
 
 import keras
 
+# A model that was saved with one of them is loaded where the generated module alone is imported.
+import odec.losses
+import odec.optimizers  # noqa: F401
+
 # Raised when a generated module of an older odec would no longer run.
 RUNTIME_VERSION = 1
 

@@ -1,0 +1,6 @@
+"""The harness on the path."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
