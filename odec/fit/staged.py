@@ -20,8 +20,8 @@ PLAIN, AFTER_HORIZON, AFTER_SHOOTING = "plain", "after horizon", "after shooting
 SEGMENTS = 10
 # Fewer times than this have no course that could be cut.
 LEAST_TIMES = 4
-# A curve that misses the data by this share of what a constant misses says nothing of their course.
-HARDLY = 0.8
+# A curve that leaves this share of what varies in the data has not found their course.
+LEFT = 0.5
 
 
 class Progress(Protocol):
@@ -70,7 +70,7 @@ def collapsed(problem: Problem, search: Search) -> str:
     constant = (np.bincount(curve, cells.measured) / np.maximum(np.bincount(curve), 1))[curve]
     weights = column_weights(problem.data, "scale")[cells.columns]
     missed, varies = (np.sum((weights * (found - cells.measured)) ** 2) for found in (values, constant))
-    return "the plain starts came hardly closer to the data than constants do" if missed >= HARDLY * varies > 0 else ""
+    return "the plain starts explain less than half of what varies in the data" if missed >= LEFT * varies > 0 else ""
 
 
 def _by_horizon(problem: Problem, z: np.ndarray, journal: Journal, progress: Progress | None) -> tuple[Search, str]:

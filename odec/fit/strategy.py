@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from odec.fit.problem import Problem
 
 LM = "lm"
-METHODS = (LM, "adam", "scipy")
+METHODS = (LM, "lbfgs", "scipy", "adam")
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ def searched(problem: Problem, strategy: Strategy, journal: Journal, progress: P
     z, approach = problem.scale.draw(strategy.starts, strategy.seed), ""
     if strategy.method == LM:
         search, approach = staged(problem, z, strategy.horizon, strategy.shooting, journal, progress)
-    elif strategy.method == "scipy":
+    elif strategy.method != "adam":
         from odec.fit.peers import scipy_search
 
-        search = scipy_search(problem, z, journal, progress)
+        search = scipy_search(problem, z, strategy.method, journal, progress)
     else:
         from odec.fit.adam import adam
 

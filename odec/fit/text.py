@@ -47,7 +47,7 @@ def report_text(fit: Fit) -> str:
     return "\n".join(lines)
 
 
-METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam", "scipy": "SciPy"}
+METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam", "scipy": "SciPy", "lbfgs": "L-BFGS-B"}
 
 
 def _likelihood(fit: Fit) -> list[str]:
@@ -71,7 +71,7 @@ def _table(fit: Fit) -> list[str]:
         within = "-" if p.interval is None else interval_said(p.interval)
         log = " log" if p.log else ""
         rows.append((p.name, f"{p.estimate:.6g}", error, within, f"{p.start:g}", bounds + log, p.description))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def interval_said(interval: tuple[float, float]) -> str:
@@ -95,24 +95,25 @@ def _intervals(fit: Fit) -> list[str]:
     lines = []
     if fit.profiles:
         rows = [(f"  {name}", profile_said(profile)) for name, profile in fit.profiles.items()]
-        lines += ["", "95 % intervals by profile:", *_aligned(rows)]
+        lines += ["", "95 % intervals by profile:", *aligned(rows)]
     if fit.bootstrap is not None:
         drawn = fit.bootstrap
         said = f"95 % intervals by bootstrap ({len(drawn.estimates)} of {drawn.asked} simulated data sets"
         said += f", seed {drawn.seed}"
         said += f", {drawn.unfinished} not at an optimum):" if drawn.unfinished else "):"
         rows = [(f"  {name}", interval_said(ends)) for name, ends in zip(fit.parameters, drawn.intervals, strict=True)]
-        lines += ["", said, *_aligned(rows)]
+        lines += ["", said, *aligned(rows)]
     return lines
 
 
 def _columns(fit: Fit) -> list[str]:
     rows = [("column", "values", "loss")]
     rows += [(name, str(fit.counts[name]), f"{fit.losses[name]:.6g}") for name in fit.counts]
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The lines of a table whose columns stand below one another."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -78,7 +78,7 @@ def test_what_collapses_tries_the_rest_and_says_so(hares: Any, pelts: Any) -> No
     corner = {name: k * OFF for name, k in OPTIMUM.items()} | {"h0": OPTIMUM["h0"] / OFF}
     found = fit(hares, pelts, start=corner, rtol=1e-8, output=None)
     assert found.loss == pytest.approx(BEST, rel=1e-7)
-    assert found.approach.startswith("by multiple shooting over 10 segments, since the plain starts came hardly closer")
+    assert found.approach.startswith("by multiple shooting over 10 segments, since the plain starts explain less than half")
     assert found.approach in found.text and found.as_dict()["approach"] == found.approach
 
 
