@@ -457,6 +457,9 @@ def evaluate(roots: Iterable[Expression], values: dict[Expression, float]) -> li
 
 
 def _value(node: Expression, args: list[float]) -> float:
+    if node.head not in _OPERATIONS:
+        # An operation on arrays, or a net.
+        return math.nan
     try:
         return float(_OPERATIONS[node.head](node, args))
     except (ValueError, OverflowError, ZeroDivisionError):

@@ -25,7 +25,10 @@ _TOKEN = re.compile(
 )
 _SEPARATED = re.compile(r"\s+")
 
-_KEYWORDS = ("state", "param", "const", "size", "input", "data", "observe", "next", "at", "every", "when", "solve")
+_KEYWORDS = (
+    *("state", "param", "const", "size", "input", "data", "observe", "net"),
+    *("next", "at", "every", "when", "solve"),
+)
 _OTHER_WORDS = {
     "par": "param", "parameter": "param", "parameters": "param", "p": "param", "fit": "param", "trainable": "param",
     "var": "state", "variable": "state", "init": "state", "initial": "state", "species": "state", "let": "const",

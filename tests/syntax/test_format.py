@@ -33,6 +33,8 @@ w = if(not a and b or -c<d,not b,-1)
 param abc=0.1 in[0,1]log  #  x
 param k = 3    in [0,inf] per   experiment#y
 d/dt( x )=3;dy / dt = 3
+net  g( a,b[ 2 ] )=dense( 16,tanh ),dense(1)#n
+net h(a)->N+1
 ω₁ = µ  # ü"""
 
 TIDY = r"""## A   model
@@ -57,6 +59,8 @@ param abc = 0.1 in [0, 1] log               # x
 param k   = 3   in [0, inf] per experiment  # y
 d/dt(x) = 3
 dy/dt = 3
+net g(a, b[2]) = dense(16, tanh), dense(1)  # n
+net h(a) -> N + 1
 ω₁ = µ  # ü
 """
 
