@@ -178,6 +178,8 @@ _ROWS = (
          "odec fit model.ode data.csv --starts 1000", "odec fit model.ode data.csv --starts 1000 --resume"),
     Code("W0608", "a lower loss lies elsewhere", "What the search ended in is no optimum, or not the best: a profile led to a lower loss.",
          "odec fit model.ode data.csv --profiles", "odec fit model.ode data.csv --profiles --starts 20"),
+    Code("W0609", "the gradient differs from finite differences", "The loss is not smooth at the first guess, or the step is too large; a search may stop early.",
+         "odec check model.ode --data data.csv --step 1", "odec check model.ode --data data.csv --step 0.01"),
 )  # fmt: skip
 
 CODES: dict[str, Code] = {row.code: row for row in _ROWS}

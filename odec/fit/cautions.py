@@ -19,10 +19,7 @@ OTHER_VALUES = 1e-2
 
 def cautions(problem: Problem, search: Search, doubt: Uncertainty, check: StepCheck, reason: str) -> list[Diagnostic]:
     """All warnings of a fit that ended for this reason."""
-    times = problem.data.distinct_times
-    found = [*problem.data.notes, *problem.scale.hints(), *unequal_columns(problem)]
-    found += [*_far_start(problem), *_data_at_jumps(problem)]
-    found += outside(problem.model.description, problem.runs.inputs, problem.timing.start, times[-1])
+    found = [*problem.data.notes, *before_search(problem)]
     if reason not in CONVERGED:
         found.append(
             _warning(
@@ -38,6 +35,13 @@ def cautions(problem: Problem, search: Search, doubt: Uncertainty, check: StepCh
     found += [_warning("W0603", f"not identifiable: {sentence}", "") for sentence in doubt.undetermined]
     found += _other_answers(problem, search)
     return found
+
+
+def before_search(problem: Problem) -> list[Diagnostic]:
+    """The warnings that need no search: of scales, columns, times and inputs."""
+    found = [*problem.scale.hints(), *unequal_columns(problem), *_far_start(problem), *_data_at_jumps(problem)]
+    times = problem.data.distinct_times
+    return [*found, *outside(problem.model.description, problem.runs.inputs, problem.timing.start, times[-1])]
 
 
 def _far_start(problem: Problem) -> list[Diagnostic]:
