@@ -68,9 +68,7 @@ def _directional(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]
     unit = ops.repeat(ops.convert_to_tensor(np.eye(size), dtype=x.dtype), batch, axis=1)
     still = tuple(np.zeros((*param.shape, 1)) if param.shape else 0.0 for param in plain.model.description.params)
     with working_in(x.dtype):
-        moved = plain.model.rhs_tangent(  # type: ignore[attr-defined]
-            times, plain.layout.unpacked(wide), p, c, plain.layout.unpacked(unit), still
-        )
+        moved = plain.model.rhs_tangent(times, plain.layout.unpacked(wide), p, c, plain.layout.unpacked(unit), still)
     return ops.reshape(plain.layout.packed(moved, wide[0]), (size, size, -1))
 
 

@@ -10,6 +10,8 @@ row. Errors and lengths of steps have no derivative; behind an event, the time h
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -48,11 +50,13 @@ STRETCHED = 1.01
 
 class Outcome(NamedTuple):
     """How each row went: `values` (T, D, …, batch), NaN behind a failure; `info` (6, batch) float64: status, time
-    reached, steps, refused attempts, next step, last event (from 1; 0: none); `last` (D, …, batch), the state there."""
+    reached, steps, refused attempts, next step, last event (from 1; 0: none); `last` (D, …, batch), the state there.
+    A run that pauses gives what it needs to go on: `kept` (K, batch) float64."""
 
     values: Tensor
     info: Tensor
     last: Tensor
+    kept: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class March:
     """A motion between stops. `starts`, `ends` (M,) or (M, batch), `fired`, `numbers` (M + 1, J, batch or 1), `asked`
     (T,) or (T, batch) are those of `adaptive.Stops`, `times` (T,) the asked times, all tensors; `tolerance` (1 + D,) is
     rtol and each state's atol, NaN for the scaled one; `limit` ends a row after so many attempts. `series` (M, I, batch
-    or 1) are the inputs at both ends of each interval.
+    or 1) are the inputs at both ends of each interval. A run without a gradient pauses after `turns` chunks.
     """
 
     motion: Motion
@@ -87,29 +91,59 @@ class March:
     limit: Tensor
     series: Tensors = ()
     options: Options = Options()
+    turns: Tensor | None = None
 
     def run(self, x0: Tensor, theta: Tensors) -> Outcome:
-        """From the start x0 (D, …, batch) through all stops."""
-        shape, none = ops.shape(x0), ops.zeros_like(one_row(x0), dtype="int32")
-        series = [ops.broadcast_to(part, (*ops.shape(part)[:2], shape[-1])) for part in self.series]
+        """From the start x0 (D, …, batch) through all stops, or until it pauses."""
+        state, control, series = self._begun(x0, theta)
+        blank = self._blank(x0)
+        if self.options.most is None:
+            return self._outcome(*self._ahead(state, control, theta, series, blank)[:3], x0)
+        x, read, info = self._derivable(state, control, theta, series, blank)
+        return self._told(x, read, info, x0)
+
+    def resumed(self, x0: Tensor, theta: Tensors, kept: Tensor, read: Tensor) -> Outcome:
+        """On from where a run from x0 paused: what it `kept`, and its values as far as they were `read`."""
+        # The start gives the shapes; its numbers are not computed.
+        state, control, series = self._begun(x0, theta)
+        leaves = [*state, *control]
+        ends = list(itertools.accumulate(math.prod(leaf.shape[:-1]) for leaf in leaves))
+        x, t, *rest = (
+            ops.cast(ops.reshape(kept[start:end], ops.shape(leaf)), leaf.dtype)
+            for leaf, start, end in zip(leaves, [0, *ends[:-1]], ends, strict=True)
+        )
+        read = self._blank(x0) if self.options.to_end_only else read
+        return self._outcome(*self._ahead([x, t], Control(*rest), theta, series, read)[:3], x0)
+
+    def _begun(self, x0: Tensor, theta: Tensors) -> tuple[list[Tensor], Control, Tensors]:
+        """The packed state and time, the control, and the inputs of each row at the start."""
+        none = ops.zeros_like(one_row(x0), dtype="int32")
+        series = [ops.broadcast_to(part, (*ops.shape(part)[:2], ops.shape(x0)[-1])) for part in self.series]
         t0 = at(self.starts, none)
         moment = self._moment(none, t0, ops.zeros_like(t0), series, x0.dtype)
         x = self.motion.started(x0, moment, theta)
         if self._jumps:
             # Not as a branch: XLA cannot differentiate one outside the loop.
             x = self.motion.behind_jumps(moment, x, theta, *self._at_stop(none))
-        control = self._begun(x, moment, theta)
-        blank = ops.full((*(() if self.options.to_end_only else ops.shape(self.times)), *shape), float("nan"), x0.dtype)
-        if self.options.most is None:
-            [x, t], control, read, _, _ = self._ahead([x, t0], control, theta, series, blank)
-            info = self._info(t, control)
-        else:
-            x, read, info = self._derivable(x, t0, control, theta, series, blank)
+        return [x, t0], self._steered_from(x, moment, theta), series
+
+    def _outcome(self, state: Tensors, control: Control, read: Tensor, x0: Tensor) -> Outcome:
+        x, t = state
+        leaves = [ops.reshape(ops.cast(leaf, "float64"), (-1, ops.shape(t)[0])) for leaf in (x, t, *control)]
+        told = self._told(x, read, self._info(t, control), x0)
+        return told._replace(kept=ops.concatenate(leaves, axis=0))
+
+    def _told(self, x: Tensor, read: Tensor, info: Tensor, x0: Tensor) -> Outcome:
         last = self.motion.states_of(x)
         end = ops.where(ops.equal(info[0], DONE), last, float("nan"))
         if self.options.to_end_only:
             return Outcome(ops.repeat(end[None], ops.shape(self.times)[0], axis=0), info, last)
         return Outcome(self._reading.completed(read, x0, end), info, last)
+
+    def _blank(self, x0: Tensor) -> Tensor:
+        """The values at the asked times before any is known: NaN."""
+        times = () if self.options.to_end_only else ops.shape(self.times)
+        return ops.full((*times, *ops.shape(x0)), float("nan"), x0.dtype)
 
     # Forwards.
 
@@ -138,7 +172,12 @@ class March:
 
         plans = ops.zeros((self.options.chunk, 2, ops.shape(state[1])[0]), "float64")
         like = [*state, plans] if keeps else []
-        last, kept, _ = loops.recorded(going, turn, [*state, *control, read], like, self.options.most)
+
+        def runs(i: Tensor, *carry: Tensor) -> Tensor:
+            running = going(i, *carry)
+            return running if self.turns is None else ops.logical_and(running, i < self.turns)
+
+        last, kept, _ = loops.recorded(runs, turn, [*state, *control, read], like, self.options.most)
         return list(last[:many]), Control(*last[many:-1]), last[-1], kept[:many], kept[-1] if keeps else None
 
     def _attempt(
@@ -249,7 +288,7 @@ class March:
 
     # Steering.
 
-    def _begun(self, x: Tensor, moment: loops.Moment, theta: Tensors) -> Control:
+    def _steered_from(self, x: Tensor, moment: loops.Moment, theta: Tensors) -> Control:
         x = ops.stop_gradient(self.motion.states_of(x))
         slope = ops.stop_gradient(self.motion.rhs(moment, 0.0, x, theta))
         guess = self._steering.first_guess(x, slope)
@@ -291,17 +330,19 @@ class March:
         )
 
     def _info(self, t: Tensor, control: Control) -> Tensor:
-        status = ops.where(ops.equal(control.status, RUNNING), TOO_MANY, control.status)
+        status = control.status
+        if self.options.most is not None:
+            status = ops.where(ops.equal(status, RUNNING), TOO_MANY, status)
         parts = (status, t, control.steps, control.refused, control.h, control.event)
         return ops.stack([ops.cast(ops.stop_gradient(part), "float64") for part in parts])
 
     # The gradient.
 
     def _derivable(
-        self, x: Tensor, t0: Tensor, control: Control, theta: Tensors, series: Tensors, blank: Tensor
+        self, state: Tensors, control: Control, theta: Tensors, series: Tensors, blank: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The state at the end, what was read, and the info, with a gradient by x, theta and series."""
-        many, width = len(theta), 2
+        many, width = len(theta), len(state)
         control = Control(*map(ops.stop_gradient, control))
 
         def forward(*inputs: Tensor) -> tuple[Tensor, ...]:
@@ -313,7 +354,7 @@ class March:
             kept, plans = outputs[width + 2 : -1], outputs[-1]
             return self._back(list(upstream[:width]), upstream[width], kept, plans, inputs[width:], many)
 
-        found = loops.with_gradient(forward, backward)(x, t0, *theta, *series)
+        found = loops.with_gradient(forward, backward)(*state, *theta, *series)
         return found[0], found[2], ops.stop_gradient(found[3])
 
     def _back(

@@ -122,6 +122,7 @@ class Program:
     def march(
         self,
         options: Options,
+        resumes: bool,
         starts: Any,
         ends: Any,
         fired: Any,
@@ -130,19 +131,26 @@ class Program:
         times: Any,
         tolerance: Any,
         limit: Any,
+        turns: Any,
         rows: Tensor,
         given: Tensor,
-        *signals: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The columns at the asked times of an adaptive run; then, for each row, how it went and the state it reached
-        (`march.Outcome`)."""
+        *more: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The columns at the asked times of an adaptive run, as far as it came in so many `turns` (chunks); then, for
+        each row, how it went and the state it reached, and what a run that `resumes` it needs (`march.Outcome`).
+
+        `more` are the inputs (as in `along_course`), and behind them, for a run that resumes, those last two.
+        """
+        more, paused = (more[:-2], more[-2:]) if resumes else (more, ())
         motion, theta = Motion(self.equations, self.method), (ops.zeros((0,), dtype=self.dtype), rows)
-        parts = (starts, ends, fired, numbers, asked, times, tolerance, limit)
-        march = March(motion, *map(ops.convert_to_tensor, parts), series=signals[:2], options=options)  # type: ignore[misc]
-        outcome = march.run(self.started(rows, given, theta), theta)
+        parts = map(ops.convert_to_tensor, (starts, ends, fired, numbers, asked, times, tolerance, limit))
+        march = March(motion, *parts, series=more[:2], options=options, turns=ops.convert_to_tensor(turns))  # type: ignore[misc]
+        x0 = self.started(rows, given, theta)
+        outcome = march.resumed(x0, theta, *paused) if resumes else march.run(x0, theta)
         moments = ops.cast(ops.convert_to_tensor(times), self.dtype)
-        read_inputs = signals[2] if signals else None
-        return outputs(motion, moments, outcome.values, theta, self.columns, read_inputs), outcome.info, outcome.last
+        values = outputs(motion, moments, outcome.values, theta, self.columns, more[2] if more else None)
+        assert outcome.kept is not None
+        return values, outcome.info, outcome.last, outcome.kept, outcome.values
 
     def started(self, rows: Tensor, given: Tensor, theta: Sequence[Tensor]) -> Tensor:
         """The packed start (D, …, batch)."""

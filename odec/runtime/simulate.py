@@ -17,6 +17,7 @@ from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
 from odec.runtime.adaptive import Adaptive, Stops
 from odec.runtime.contract import Model
+from odec.runtime.driving import Drive, Report, blocks, filled
 from odec.runtime.march import Options
 from odec.runtime.program import Program as Program
 from odec.runtime.program import signals_of
@@ -89,11 +90,12 @@ def run(
     inputs: Signal | None = None,
     before: bool = False,
     watches: bool = False,
+    report: Report | None = None,
 ) -> Run:
     """An adaptive run as `solve` makes it, with how it went. `watches` ends a row whose problem is stiff (status
-    `STIFF`)."""
+    `STIFF`). A run that takes seconds calls `report` now and then (`driving.Progress`); what that raises ends it."""
     request = _request(model, method, params, consts, initial, columns, None, dtype)
-    values, info, last = request.march(timing, inputs, before, watches)
+    values, info, last = request.march(timing, inputs, before, watches, report)
     reached, last_step = info[1], info[4]
     status, steps, refused, event = info[[0, 2, 3, 5]].astype(int)
     whens = np.array([-1, *(j for j, jump in enumerate(model.description.jumps) if jump.kind == "when")])
@@ -203,7 +205,7 @@ class _Request:
     def run(self, timing: Timing, inputs: Signal | None = None, before: bool = False) -> np.ndarray:
         """The columns at the asked times, batch last."""
         if isinstance(timing, Adaptive):
-            return self.march(timing, inputs, before, False)[0]
+            return self.march(timing, inputs, before)[0]
         schedule = timing
         if not self.program.is_plain:
             return np.asarray(self._run_along(schedule, inputs, before)[0])
@@ -217,7 +219,12 @@ class _Request:
         return _at_times(np.asarray(values), schedule)
 
     def march(
-        self, timing: Adaptive, inputs: Signal | None, before: bool, watches: bool
+        self,
+        timing: Adaptive,
+        inputs: Signal | None,
+        before: bool,
+        watches: bool = False,
+        report: Report | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The columns at the asked times, batch last; how each row went, and the states it reached (`march.Outcome`)"""
         program = self.program
@@ -228,15 +235,24 @@ class _Request:
         stops = stops_of(
             program.model, timing, self._jump_times(switches=True), None if inputs is None else inputs.knots, before
         )
-        size = program.size * (1 + len(program.wrt or ())) * self.rows.shape[-1]
-        options = Options(_chunk(program.method, size), None, _to_end_only(timing, stops), timing.exact, watches)
-        parts = (stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked, timing.times)
-        ends = (timing.tolerance(program.size, program.dtype), np.int32(timing.limit))
+        size, rows = program.size * (1 + len(program.wrt or ())), self.rows.shape[-1]
+        block = blocks(rows, size)[0]
+        chunk = _chunk(program.method, size * (block.stop - block.start))
+        options = Options(chunk, None, _to_end_only(timing, stops), timing.exact, watches)
         signals = () if inputs is None else signals_of(program, inputs, stops, timing.times, before)
-        run = _compiled_march(program, options, stops.by_row)
-        found = run(*parts, *ends, self.rows, self.given, *signals)
-        values, info, last = map(np.asarray, found)
-        return values, info, last
+        tolerance, limit = timing.tolerance(program.size, program.dtype), np.int32(timing.limit)
+
+        def part(resumes: bool, turns: int, block: slice, paused: Sequence[Any]) -> Any:
+            def own(array: np.ndarray, by_row: bool = True) -> np.ndarray:
+                return filled(array, block, rows) if by_row else array
+
+            starts, ends, asked = (own(a, stops.by_row) for a in (stops.starts, stops.ends, stops.asked))
+            parts = (starts, ends, own(stops.fired), own(stops.numbers), asked, timing.times, tolerance, limit)
+            run = _compiled_march(program, options, stops.by_row, resumes)
+            found = run(*parts, np.int32(turns), own(self.rows), own(self.given), *map(own, signals), *paused)
+            return *map(np.asarray, found[:3]), found[3:]
+
+        return Drive(part, rows, size, chunk, timing.start, timing.end, report)()
 
     def run_to_end(self, schedule: Schedule, inputs: Signal | None = None) -> np.ndarray:
         """(2, batch): the `when` (from 1) that has no end in a row, 0 for none, and the time."""
@@ -291,24 +307,34 @@ def _chunk(method: str, size: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def _compiled_march(program: Program, options: Options, by_row: bool) -> Callable[..., Any]:
+def _compiled_march(program: Program, options: Options, by_row: bool, resumes: bool) -> Callable[..., Any]:
     description = program.model.description
     jumps, size = len(description.jumps) + switch_count(program.model), program.size
     own: list[int | None] = [None, None] if by_row else [None]
-    shapes: list[list[int | None]] = [own, own, [None, jumps, None], [None, jumps, None], own, [None], [1 + size], []]
-    dtypes = ["float64", "float64", "bool", "int32", "int32", "float64", program.dtype, "int32"]
-    return _compiled_with(program, partial(program.march, options), shapes, dtypes)
+    shapes: list[list[int | None]] = [own, own, [None, jumps, None], [None, jumps, None], own, [None], [1 + size]]
+    dtypes = ["float64", "float64", "bool", "int32", "int32", "float64", program.dtype, "int32", "int32"]
+    columns = [] if program.wrt is None else [1 + len(program.wrt)]
+    paused: list[list[int | None]] = [[None, None], [None, size, *columns, None]]
+    function = partial(program.march, options, resumes)
+    return _compiled_with(program, function, [*shapes, [], []], dtypes, paused if resumes else [])
 
 
 def _compiled_with(
-    program: Program, function: Callable[..., Any], shapes: list[list[int | None]], dtypes: list[str]
+    program: Program,
+    function: Callable[..., Any],
+    shapes: list[list[int | None]],
+    dtypes: list[str],
+    paused: Sequence[list[int | None]] = (),
 ) -> Callable[..., Any]:
-    """The function of arrays of those shapes, and behind them of the rows, the given states and the inputs."""
+    """The function of arrays of those shapes, and behind them of the rows, the given states, the inputs, and of what a
+    `paused` run left."""
     description = program.model.description
     shapes = [*shapes, [program.height, None], [len(program.given), None]]
     if description.inputs:
         shapes += [[None, len(interpolated(description)), None]] * 3
     dtypes = dtypes + [program.dtype] * (len(shapes) - len(dtypes))
+    if paused:
+        shapes, dtypes = [*shapes, *paused], [*dtypes, "float64", program.dtype]
     return loops.compiled(function, shapes, tuple(dtypes))
 
 
