@@ -171,6 +171,7 @@ class Reference:
         self.inputs = [s.name.name for s in statements if isinstance(s, tree.Input)]
         self.data = [s.name.name for s in statements if isinstance(s, tree.Data)]
         self.functions = {s.name.name: s for s in statements if isinstance(s, tree.Function)}
+        self.nets = {s.name.name: s for s in statements if isinstance(s, tree.Net)}
         self.starts = {str(s.name): s.value for s in statements if isinstance(s, tree.State)}
         self.observed = [str(s.name) for s in statements if isinstance(s, tree.Observe)]
         self.noises = [s.noise for s in statements if isinstance(s, tree.Observe) and s.noise]
@@ -205,7 +206,14 @@ class Reference:
         for name in self.states:
             # A slope has the shape of its state.
             self.shapes[name] = self.shapes.get(name) or self.shapes.get(name.rstrip("'"), ())
-        self.has_arrays = self.has_arrays or any(self.shapes.values())
+        self.weights: dict[str, Shape] = {}
+        for name, net in self.nets.items():
+            before = sum(int(sizes.number(item.shape[0])) if item.shape else 1 for item in net.inputs)
+            for place, layer in enumerate(net.layers):
+                width = int(sizes.number(layer.units))
+                self.weights |= {f"{name}_{place}_kernel": (before, width), f"{name}_{place}_bias": (width,)}
+                before = width
+        self.has_arrays = self.has_arrays or bool(self.nets) or any(self.shapes.values())
 
     @property
     def states(self) -> list[str]:
@@ -229,6 +237,8 @@ class Reference:
                 continue
             value = self.at().number(written)
             found[name] = np.asarray(spread(value, shape), dtype=float) if shape else float(value)
+        for name, shape in self.weights.items():
+            found[name] = np.reshape([chance.uniform(-1, 1) for _ in range(math.prod(shape))], shape)
         return found
 
     def at(
@@ -406,6 +416,8 @@ class Point:
         if name in self.model.functions:
             function = self.model.functions[name]
             return self.number(function.value, dict(zip((p.name for p in function.parameters), values, strict=True)))
+        if name in self.model.nets:
+            return self._net(self.model.nets[name], values)
         match name:
             case "sum":
                 return np.sum(values[0]) if isinstance(values[0], np.ndarray) else values[0]
@@ -418,6 +430,32 @@ class Point:
             case "range":
                 return each(self.n.number, np.arange(int(values[0])))
         return each(lambda *numbers: self.n.number(self.n.function(name, *numbers)), *values)
+
+    def _net(self, net: tree.Net, values: list[Any]) -> Any:
+        """Layer by layer, number by number."""
+        numbers = [number for value in values for number in np.ravel(np.asarray(value, dtype=object))]
+        for place, layer in enumerate(net.layers):
+            kernel, bias = (self.value(f"{net.name}_{place}_{part}") for part in ("kernel", "bias"))
+            sums = [
+                sum(a * w for a, w in zip(numbers, row, strict=True)) + b for row, b in zip(kernel.T, bias, strict=True)
+            ]
+            numbers = [self._activated(layer.activation, total) for total in sums]
+        last = net.layers[-1].units
+        return numbers[0] if isinstance(last, tree.Number) and last.value == 1 else np.array(numbers, dtype=object)
+
+    def _activated(self, activation: tree.Name | None, x: Any) -> Any:
+        name = "linear" if activation is None else activation.name
+        if name in self.model.functions:
+            function = self.model.functions[name]
+            return self.number(function.value, {function.parameters[0].name: x})
+        match name:
+            case "linear":
+                return x
+            case "swish" | "silu":
+                return x * self.n.function("sigmoid", x)
+            case "gelu":
+                return x / 2 * (1 + self.n.function("erf", x / self.n.function("sqrt", self.n.number(2))))
+        return self.n.number(self.n.function(name, x))
 
     def _choice(self, arguments: tuple[tree.Expression, ...], own: Mapping[str, Any]) -> Any:
         """The chosen branch, element by element; the others are looked at for their shape alone."""
@@ -468,7 +506,7 @@ def _used(file: tree.File) -> set[str]:
 def _nodes(file: tree.File) -> Iterator[tree.Node]:
     """Every node but the names of what is defined or called."""
     waiting: list[Any] = [file.statements]
-    passed = {"name", "target", "function", "kind", "parameters", "method", "span", "comment"}
+    passed = {"name", "target", "function", "kind", "parameters", "activation", "method", "span", "comment"}
     while waiting:
         item = waiting.pop()
         if isinstance(item, tuple):

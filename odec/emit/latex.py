@@ -61,7 +61,7 @@ def _net(net: Net) -> str:
     lengths = [item.written_shape[0] if item.written_shape else number(1) for item in net.inputs]
     text = rf"{_symbol(net.name)} &: {_space(add(*lengths))}"
     for layer in net.layers:
-        arrow = r"\to" if layer.activation == "linear" else rf"\xrightarrow{{\text{{{layer.activation}}}}}"
+        arrow = r"\to" if layer.activation == "linear" else rf"\overset{{\text{{{layer.activation}}}}}{{\to}}"
         text += f" {arrow} {_space(layer.units)}"
     return text if net.layers else rf"{text} \to {_space(net.units)}"
 

@@ -81,6 +81,8 @@ def _declarations(model: Model) -> Iterator[str]:
         yield _commented(f"const {const.name}{_shape(const.written_shape)} = {_text(const.value)}", const.description)
     for param in model.own_params:
         yield _commented(f"param {_param(param)}", param.description)
+    layers = [layer for net in model.nets for layer in net.layers if layer.is_own]
+    yield from dict.fromkeys(f"{layer.activation}({layer.argument}) = {_text(layer.formula)}" for layer in layers)
     for net in model.nets:
         yield _commented(f"net {_net(net)}", net.description)
     for name in model.data:

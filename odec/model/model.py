@@ -138,7 +138,7 @@ class NetInput:
 @dataclass(frozen=True)
 class Dense:
     """A layer of a net: activated(inputs @ kernel + bias), of `units` numbers. `formula` is the activation in terms of
-    the symbol `argument`, `activation` its name."""
+    the symbol `argument`, `activation` its name; `is_own` says that it is a function of the text."""
 
     kernel: Param
     bias: Param
@@ -146,6 +146,7 @@ class Dense:
     activation: str
     argument: Expression
     formula: Expression
+    is_own: bool = False
 
 
 @dataclass(frozen=True)

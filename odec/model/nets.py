@@ -129,9 +129,10 @@ def net_of(statement: tree.Net, names: Names, lowering: Lowering) -> Net:
         kernel = weight(next(weights), guess, shape=(before, width), written_shape=(written, units))
         bias = weight(next(weights), 0.0, shape=(width,), written_shape=(units,))
         activation = "linear" if layer.activation is None else layer.activation.name
-        argument = symbol("", "argument", (width,))
-        formula = _activated(activation, argument, names, lowering)
-        layers.append(Dense(kernel, bias, units, activation, argument, formula))
+        own = _own_function(names, activation)
+        argument = symbol("x" if own is None else own.parameters[0].name, "argument", (width,))
+        formula = _activated(activation, argument, own, lowering)
+        layers.append(Dense(kernel, bias, units, activation, argument, formula, own is not None))
         before, written = width, units
     outputs = _outputs(before, written)
     return Net(name, tuple(inputs), tuple(layers), outputs, written, statement.span, statement.comment)
@@ -142,8 +143,7 @@ def _outputs(width: int, units: Expression) -> Shape:
     return () if is_number(units, 1) else (width,)
 
 
-def _activated(name: str, argument: Expression, names: Names, lowering: Lowering) -> Expression:
-    own = _own_function(names, name)
+def _activated(name: str, argument: Expression, own: tree.Function | None, lowering: Lowering) -> Expression:
     if own is not None:
         return lowering.number(own.value, {own.parameters[0].name: argument})
     if name in _MORE_ACTIVATIONS:

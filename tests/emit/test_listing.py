@@ -89,7 +89,7 @@ COMMANDS = frozenset(
         r"\w+",
         "begin end frac sqrt left right mathrm mathbb operatorname text quad cdot times odot ldots bmod in sim "
         "leftarrow le ge ne neg wedge vee lfloor rfloor lceil rceil max min ln log sin cos tan sinh cosh tanh "
-        "arcsin arccos arctan "
+        "arcsin arccos arctan to overset "
         "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
         "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega",
     )

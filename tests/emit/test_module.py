@@ -26,6 +26,7 @@ GOLDENS = {
     "conditions": TESTS / "models/conditions.ode",
     "unsafe_forms": TESTS / "models/unsafe_forms.ode",
     "names": TESTS / "models/names.ode",
+    "universal": TESTS.parent / "examples/universal/model.ode",
 }
 
 
