@@ -129,7 +129,6 @@ def trajectory(
     single: bool,
     series: Sequence[Tensor] = (),
     finish: Finish | None = None,
-    spreads: bool = False,
 ) -> Tensor:
     """The states (M, …) at the ends of M intervals, interval i being `counts[i]` steps of length `steps[i]` from
     `starts[i]`, and then `finish`.
@@ -153,13 +152,9 @@ def trajectory(
     )
     many = len(theta)
     forward = _underivable(lambda x0, *rest: _forward(grid, x0, rest[:many], rest[many:]))
-
-    def backwards_(upstream: Tensor, states: Tensor, x0: Tensor, *rest: Tensor) -> list[Tensor]:
-        theta, gathered = _spread(rest[:many], x0) if spreads else (rest[:many], list)
-        first, *shares = _backward(grid, x0, theta, rest[many:], states, upstream)
-        return [first, *gathered(shares[:many]), *shares[many:]]
-
-    backward = _underivable(backwards_)
+    backward = _underivable(
+        lambda upstream, states, x0, *rest: _backward(grid, x0, rest[:many], rest[many:], states, upstream)
+    )
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(x0: Tensor, *rest: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
@@ -409,28 +404,6 @@ def _backward(
     blank = [tf.TensorArray(leaf.dtype, size=grid.intervals, element_shape=leaf.shape[1:]) for leaf in series]
     result = _loop(grid.intervals, interval, tf.zeros_like(x0), blank, *map(tf.zeros_like, theta))
     return [result[0], *result[2:], *(array.stack() for array in result[1])]
-
-
-def _spread(theta: Sequence[Tensor], x: Tensor) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], list[Tensor]]]:
-    """Theta with its vectors (S,) for each row, (S, batch); and what makes gradients by those ones by theta."""
-    batch, are_vectors = tf.shape(x)[-1], [len(part.shape) == 1 for part in theta]
-    wide = [
-        tf.broadcast_to(part[:, None], (tf.shape(part)[0], batch)) if is_vector else part
-        for part, is_vector in zip(theta, are_vectors, strict=True)
-    ]
-    # A loop needs to know that the length stays that of the states.
-    wide = [
-        tf.ensure_shape(part, (part.shape[0], x.shape[-1])) if is_vector else part
-        for part, is_vector in zip(wide, are_vectors, strict=True)
-    ]
-
-    def gathered(shares: Sequence[Tensor]) -> list[Tensor]:
-        return [
-            tf.reduce_sum(share, axis=1) if is_vector else share
-            for share, is_vector in zip(shares, are_vectors, strict=True)
-        ]
-
-    return wide, gathered
 
 
 def _static(counts: Tensor, most: Tensor) -> Any:
