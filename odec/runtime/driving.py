@@ -62,10 +62,15 @@ Report = Callable[[Progress], object]
 Part = Callable[[bool, int, slice, Sequence[Any]], tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[Any]]]
 
 
+def longest_block(size: int) -> int:
+    """The most rows of `size` numbers that a block has. Runs of its multiples are all made of such blocks, and need one
+    compilation."""
+    return max(FEWEST_ROWS, BLOCK // size)
+
+
 def blocks(rows: int, size: int) -> list[slice]:
     """Blocks of equal length that cover so many rows of `size` numbers each; the last one may reach beyond them."""
-    longest = max(FEWEST_ROWS, BLOCK // size)
-    count = -(-rows // longest)
+    count = -(-rows // longest_block(size))
     length = -(-rows // count)
     return [slice(i, i + length) for i in range(0, rows, length)]
 
