@@ -77,7 +77,7 @@ def ordered(description: Description, inputs: Any, series: Any, params: Any, *, 
 
 def check_supplied(model: type[Model], names: Collection[str]) -> None:
     """ValueError where a param that jump times follow from comes for each row: a layer's rows share their times."""
-    timed = [name for name in timed_by(model) if name in names]
+    timed = [name for name in timed_by(model) if name in names] if names else []
     if timed:
         raise ValueError(
             f"the times of jumps in {model.__name__} follow from {timed[0]}, and the rows of a layer share them: give "

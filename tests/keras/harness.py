@@ -29,9 +29,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "simple_rnn": {"sizes": {"U": 4, "D": 2}},
     "airy": {"times": [-0.1, -0.25], "h": 0.05},
 }
-# Not trained in a network here: airy has no params, and the gradient of events takes 7 s to compile, each time
-# (test_adaptive_layer.py trains another).
-UNTRAINED = ("airy", "bouncing_ball")
+# Not trained in a network here: airy has no params; the gradient of events takes 7 s to compile, each time
+# (test_adaptive_layer.py trains another); the others are trained by tests of their own, or are as competition is.
+UNTRAINED = ("airy", "amortised", "bouncing_ball", "exponential", "lorenz", "lotka_volterra", "spiral")
 # Those of one folder are one model as far as Keras goes; one of them runs backwards.
 LEFT_OUT = ("bessel_j0", "bessel_j1", "exp", "hypergeometric", "legendre_p5", "sincos")
 ROWS = 4

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -120,3 +122,28 @@ def test_memory_stays_flat_over_500_calls(model):
         if k % 10 == 0:
             model.train_on_batch(STARTS, TARGETS)
     assert resident() - before < 50
+
+
+GRADIENT = """
+import resource, sys
+import numpy as np, tensorflow as tf
+from odec.loading import load_model
+
+layer = load_model(sys.argv[1])(times=[20.0, 200.0], h=0.01, method="rk4", dtype="float64")
+layer(np.zeros((1, 0)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with tf.GradientTape() as tape:
+    total = tf.reduce_sum(layer(np.zeros((256, 0)))[:, 0, 0])
+gradient = tape.gradient(total, [weight.value for weight in layer.weights])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, *(float(part) / 256 for part in gradient))
+"""
+
+
+def test_memory_of_a_gradient_through_20000_fixed_steps(shared, root):
+    """Case K06: below 2 GB for 256 rows, and the numbers there. Measured: 0.13 GB."""
+    command = [sys.executable, "-c", GRADIENT, shared / "cases" / "K06-gradient-memory" / "model.ode"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    kilobytes, by_a, by_b = map(float, done.stdout.split())
+    assert kilobytes < 5e5
+    np.testing.assert_allclose([by_a, by_b], [-394.81, -3712.44], rtol=1e-3)
