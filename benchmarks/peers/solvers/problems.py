@@ -226,5 +226,3 @@ PROBLEMS = {
         Problem("brusselator", brusselator(CELLS), brusselator_start(CELLS), evenly(10.0, 10), stiff=True),
     )
 }
-# Only the cost of its steps is of interest.
-COST_ONLY = ("brusselator",)

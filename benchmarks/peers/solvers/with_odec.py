@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from peers.solvers.problems import Problem
 
 PACKAGES = ("odec", "keras", "tensorflow")
 STIFF = "rodas5p"
-# Turns of a compiled loop around a part of a step, and how often it is timed.
-TURNS, COST_REPEATS = 2_000, 20
+# Seconds of a compiled loop around a part of a step, and how often it is timed.
+LOOP, COST_REPEATS = 0.02, 10
 # Of rodas5p.
 STAGES = 8
 # What a part computed changes the next turn's state by: the compiler cannot leave it out.
@@ -38,15 +39,24 @@ def largest_batch(method: str) -> int:
     return 16_384
 
 
+@cache
+def loaded(name: str) -> Any:
+    """The model of a problem, once: its programs are kept with it."""
+    return odec.load_model(MODELS / f"{name}.ode")
+
+
 def prepare(problem: Problem, method: str, initial: np.ndarray, params: np.ndarray) -> Solve:
     """With odec's own absolute tolerance, as a user gets it."""
-    model = odec.load_model(MODELS / f"{problem.name}.ode")
+    model = loaded(problem.name)
     start = dict(zip(problem.initial, initial.T, strict=True))
     columns = tuple(problem.initial)
 
+    @cache
+    def timing(rtol: float) -> Adaptive:
+        return Adaptive(0.0, np.array(problem.times), rtol=rtol)
+
     def call(rtol: float, atol: np.ndarray) -> Run:
-        timing = Adaptive(0.0, problem.times, rtol=rtol)
-        run = simulate.run(model, timing, method=method, params=params, initial=start, columns=columns)
+        run = simulate.run(model, timing(rtol), method=method, params=params, initial=start, columns=columns)
         return Run(run.values, float(run.steps.mean()), float((run.steps + run.refused).max()))
 
     return call
@@ -60,7 +70,7 @@ def cost(problem: Problem, batch: int, rtol: float, atol: np.ndarray) -> dict[st
     solve(rtol, atol)
     run, spent = solve(rtol, atol), fastest(lambda: solve(rtol, atol))
     assert run.attempts is not None
-    model = odec.load_model(MODELS / f"{problem.name}.ode")
+    model = loaded(problem.name)
     equations = simulate.program(model, method=STIFF).equations
     size = initial.shape[1]
     theta = ops.zeros((0,), "float64"), ops.convert_to_tensor(params.T)
@@ -104,9 +114,15 @@ def cost(problem: Problem, batch: int, rtol: float, atol: np.ndarray) -> dict[st
 
 def per_turn(part: Callable[[Any], Any], x0: Any) -> float:
     """Seconds of a part, repeated inside one program."""
-    program = loops.compiled(lambda x: loops.repeat(TURNS, lambda _, x: x + TRACE * part(x), x))
-    program(x0)
-    return fastest(lambda: np.asarray(program(x0))) / TURNS
+    program = loops.compiled(lambda x, turns: loops.repeat(turns, lambda _, x: x + TRACE * part(x), x))
+
+    def call(turns: int) -> Any:
+        return np.asarray(program(x0, ops.convert_to_tensor(turns, dtype="int32")))
+
+    few = 100
+    call(few)
+    turns = max(few, int(few * LOOP / fastest(lambda: call(few))))
+    return fastest(lambda: call(turns)) / turns
 
 
 def fastest(call: Callable[[], object]) -> float:
