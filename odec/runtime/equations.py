@@ -244,7 +244,7 @@ class Variations:
         along = equations.layout.unpacked(ops.reshape(s, (shape[0], -1)))
         with working_in(x.dtype):
             states = equations.layout.unpacked(wide)
-            moved = getattr(equations.model, function)(times, states, p, c, along, self._param_directions(wide[0]))
+            moved = getattr(equations.model, function)(times, states, p, c, along, self.param_directions(wide[0]))
         packed = targets.packed(moved, wide[0])
         return ops.reshape(packed, (packed.shape[0], count, -1))
 
@@ -254,7 +254,7 @@ class Variations:
         wide = ops.tile(like, (count,))
         p, c = equations.arguments((shared, ops.tile(rows, (1, count))))
         with working_in(like.dtype):
-            moved = getattr(equations.model, "initial_tangent")(p, c, self._param_directions(wide))  # noqa: B009 (optional)
+            moved = getattr(equations.model, "initial_tangent")(p, c, self.param_directions(wide))  # noqa: B009 (optional)
         packed = equations.layout.packed([0.0 if value is None else value for value in moved], wide)
         return ops.reshape(packed, (packed.shape[0], count, -1))
 
@@ -264,7 +264,7 @@ class Variations:
         unit = np.array([[[float(e == name)] for name in self.wrt] for e in params])
         return tuple(ops.convert_to_tensor(row, dtype=dtype) for row in unit)
 
-    def _param_directions(self, like: Tensor) -> Values:
+    def param_directions(self, like: Tensor) -> Values:
         """Each param's change along each direction, as the batch P·batch of `like`."""
         layout = Layout.of(self.equations.model.description.params)
         unit = np.array([[float(e == name) for name in self.wrt] for e in layout.elements])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from odec.diagnostics import OdecError
+from odec.runtime import loops
 from odec.runtime.equations import Equations, Variations
 from odec.runtime.factor import factorised
 from odec.runtime.jumps import base, values
@@ -33,14 +33,11 @@ def solver(
     solve = factorised(shift, jacobian, len(plain.states))
     if not isinstance(equations, Variations):
         return solve
-    moved = _moved_entries(equations, t, x, theta)
+    moved = (_moved_entries if hasattr(plain.model, "rhs_x_tangent") else _moved_direction)(equations, t, x, theta)
 
     def both(r: Tensor) -> Tensor:
         u = solve(r[:, 0])
-        rows = list(ops.unstack(r[:, 1:], axis=0))
-        for (i, j), change in moved.items():
-            rows[i] = rows[i] + change * u[j]
-        return ops.concatenate([u[:, None], solve(ops.stack(rows))], axis=1)
+        return ops.concatenate([u[:, None], solve(r[:, 1:] + moved(u))], axis=1)
 
     return both
 
@@ -72,21 +69,64 @@ def _directional(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]
     return ops.reshape(plain.layout.packed(moved, wide[0]), (size, size, -1))
 
 
-def _moved_entries(
-    equations: Variations, t: Tensor, x: Tensor, theta: Sequence[Tensor]
-) -> dict[tuple[int, int], Tensor]:
-    """J̇: the change (P, batch) of each entry of J along the sensitivities, where there is one."""
+def _moved_entries(equations: Variations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+    """u → J̇ u (D, P, batch), the change of J along the sensitivities, from that of each of its entries."""
     plain = equations.equations
-    if not hasattr(plain.model, "rhs_x_tangent"):
-        what = f"the sensitivities of {plain.model.__name__} through a stiff method are not compiled"
-        raise OdecError.of("E0702", what, "choose an explicit method (tsit5)")
     p, c = plain.arguments(theta)
     states = plain.layout.unpacked(values(x))
     along = tuple(ops.unstack(x[:, 1:], axis=0))
     with working_in(x.dtype):
-        entries = plain.model.rhs_x_tangent(t, states, p, c, along, equations.param_columns(x.dtype))
+        entries = plain.model.rhs_x_tangent(  # type: ignore[attr-defined]
+            t, states, p, c, along, equations.param_columns(x.dtype)
+        )
     places = plain.layout.places
-    return {(places[i], places[j]): value for (i, j), value in entries.items()}
+
+    def moved(u: Tensor) -> Tensor:
+        rows = [ops.zeros_like(x[0, 1:])] * len(places)
+        for (i, j), change in entries.items():
+            rows[places[i]] = rows[places[i]] + change * u[places[j]]
+        return ops.stack(rows)
+
+    return moved
+
+
+def _moved_direction(
+    equations: Variations, t: Tensor, x: Tensor, theta: Sequence[Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """The same for a model with directional derivatives: how that along u changes along the sensitivities.
+
+    The change is a derivative forwards, by one number for each row: that of the pull-back by it, which is linear in
+    what is pulled back (J. Townsend's double vector-Jacobian product).
+    """
+    plain, count = equations.equations, len(equations.wrt)
+    if not hasattr(plain.model, "rhs_tangent"):
+        raise no_derivatives(plain.model, "a stiff method")
+    (shared, rows), size = theta, x.shape[0]
+    wide = ops.reshape(ops.repeat(x[:, :1], count, axis=1), (size, -1))
+    along, still = ops.reshape(x[:, 1:], (size, -1)), ops.zeros_like(wide)
+    times = ops.tile(t, (count,)) if len(t.shape) else t
+    p, c = plain.arguments((shared, ops.tile(rows, (1, count))))
+    directions = equations.param_directions(wide[0])
+
+    def moved(u: Tensor) -> Tensor:
+        beside = plain.layout.unpacked(ops.tile(u, (1, count)))
+
+        def tangent(part: Tensor) -> Tensor:
+            states = plain.layout.unpacked(wide + part * along)
+            params = tuple(value + part * change for value, change in zip(p, directions, strict=True))
+            with working_in(x.dtype):
+                found = plain.model.rhs_tangent(  # type: ignore[attr-defined]
+                    times, states, params, c, beside, tuple(ops.zeros_like(change) for change in directions)
+                )
+            return plain.layout.packed(found, wide[0])
+
+        def pulled(weights: Tensor) -> Tensor:
+            return loops.value_and_gradient(lambda part: ops.sum(weights * tangent(part)), still[0])[1][0]
+
+        changes = loops.value_and_gradient(lambda weights: ops.sum(pulled(weights)), still)[1][0]
+        return ops.reshape(changes, (size, count, -1))
+
+    return moved
 
 
 # A difference over this part of a step is exact to 1e-7 of ∂f/∂t, of which a step needs a part of its own error alone.

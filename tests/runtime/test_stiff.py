@@ -169,3 +169,18 @@ def test_sensitivities_of_a_stiff_run():
         for i, column in enumerate(by):
             # The tolerance of the states says nothing of these, so ten times more than for them.
             np.testing.assert_allclose(found[0, :, i, j], column, atol=1e-5 * np.abs(column).max())
+
+
+def test_sensitivities_of_a_stiff_run_with_arrays():
+    # Only directional derivatives are compiled; against those of an explicit run (measured: 6e-12).
+    layer = model(
+        "size N = 2\nparam k[N] = 2\nparam d = 1.5\nparam r[N] = 1\nstate x[N] = r\nstate s = 1\n"
+        "dx = -k*x^2 + d*s*x\nds = -d*s*sum(x)\n"
+    )
+    params = np.outer([1, 1.1], [2, 400, 1.5, 1, 0.9])
+    found = [
+        simulate.sensitivities(layer, Adaptive(0, [0.1, 1.0], rtol=1e-9), method=method, params=params)
+        for method in ("rodas5p", "tsit5")
+    ]
+    for stiff, explicit in zip(*found, strict=True):
+        np.testing.assert_allclose(stiff, explicit, rtol=0, atol=1e-9)
