@@ -19,11 +19,11 @@ SAME_TIME = 64 * float(np.finfo(np.float64).eps)
 class Moment:
     """One step inside an interval: when it is, how long, and what belongs to the interval.
 
-    `start` (float64) is where the interval begins, `number` of `count` says which of its steps this is. `start` and
-    `length` are scalars, or (batch,) where each row has its own times. `series` are the interval's parts of the series
-    that `trajectory` was given. Where the steps of an interval differ, `placed` says how far along it this one begins
-    and which share of it it is. `between` are times that those of the step lie strictly between, where the equations
-    may switch.
+    `start` (float64, but in exports) is where the interval begins, `number` of `count` says which of its steps this is.
+    `start` and `length` are scalars, or (batch,) where each row has its own times. `series` are the interval's parts of
+    the series that `trajectory` was given. Where the steps of an interval differ, `placed` says how far along it this
+    one begins and which share of it it is. `between` are times that those of the step lie strictly between, where the
+    equations may switch.
     """
 
     start: Tensor
@@ -61,17 +61,16 @@ class Moment:
         """How far along the interval (0 … 1) the fraction `c` of the step is."""
         if self.placed is not None:
             begin, share = self.placed
-            return ops.cast(begin + _precise(c) * share, self.dtype)
+            return ops.cast(begin + self._precise(c) * share, self.dtype)
         # An interval without steps is a moment: all its fractions are the same time.
-        return ops.cast(self._steps(c) / ops.cast(ops.maximum(self.count, 1), "float64"), self.dtype)
+        return ops.cast(self._steps(c) / ops.cast(ops.maximum(self.count, 1), self.start.dtype), self.dtype)
 
     def _steps(self, c: Any) -> Tensor:
-        return ops.cast(self.number, "float64") + _precise(c)
+        return ops.cast(self.number, self.start.dtype) + self._precise(c)
 
-
-def _precise(c: Any) -> Any:
-    """A fraction of a step in the precision of times."""
-    return c if isinstance(c, int | float) else ops.cast(c, "float64")
+    def _precise(self, c: Any) -> Any:
+        """A fraction of a step in the precision of times."""
+        return c if isinstance(c, int | float) else ops.cast(c, self.start.dtype)
 
 
 # step(moment, x, theta) -> x behind the step.

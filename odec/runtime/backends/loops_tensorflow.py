@@ -59,7 +59,10 @@ def compiles() -> bool:
 
 @contextmanager
 def plain_graph() -> Iterator[None]:
-    """Layers traced inside write their loop as ordinary graph operations, for exports to what knows no XLA."""
+    """Layers traced inside write their loop for other machines than XLA: no gradients, which a saved graph would hold;
+    no bound on a loop, which ONNX's has in another type of integer; rows of arrays taken by `gather`, and times in the
+    precision of the states: LiteRT and OpenVINO have no others inside a loop. `tests/test_export.py` runs such files.
+    """
     token = _plain.set(True)
     try:
         yield
@@ -99,7 +102,7 @@ def bounded(
     def turn(*state: Tensor) -> list[Tensor]:
         return [tf.ensure_shape(leaf, shape) for leaf, shape in zip(body(*state), shapes, strict=True)]
 
-    return tuple(tf.while_loop(going, turn, list(carry), maximum_iterations=most))
+    return tuple(tf.while_loop(going, turn, list(carry), maximum_iterations=_bound(most)))
 
 
 def either(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
@@ -142,15 +145,18 @@ def trajectory(
     taken in reverse, the states inside one are computed again from its stored start, and one step is differentiated at
     a time. Memory: the output and the states of one interval. Second derivatives are NaN.
     """
+    precision = x0.dtype if _plain.get() else tf.float64
     grid = _Grid(
-        tf.convert_to_tensor(starts, tf.float64),
-        tf.convert_to_tensor(steps, tf.float64),
+        tf.cast(tf.convert_to_tensor(starts, tf.float64), precision),
+        tf.cast(tf.convert_to_tensor(steps, tf.float64), precision),
         tf.convert_to_tensor(counts, tf.int32),
         step,
         finish,
         single,
     )
     many = len(theta)
+    if _plain.get():
+        return _forward(grid, x0, theta, series)
     forward = _underivable(lambda x0, *rest: _forward(grid, x0, rest[:many], rest[many:]))
     backward = _underivable(
         lambda upstream, states, x0, *rest: _backward(grid, x0, rest[:many], rest[many:], states, upstream)
@@ -171,6 +177,8 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
     A persistent tape builds second derivatives whether they are asked for or not, and those of nested loops do not
     compile. NaN, because zero would be a lie.
     """
+    if _plain.get():
+        return function
     compiled_here = _in_compiled_graph()
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -188,6 +196,8 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def forbidden(x: Tensor, message: str) -> Tensor:
     """x, which nothing may be differentiated through: ValueError with that message where it is tried."""
+    if _plain.get():
+        return x
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -227,6 +237,8 @@ def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[
     Where `forward` gives a tuple, `upstream` and `output` are tuples. What the two take from around them must not
     depend on what is differentiated. Second derivatives are NaN.
     """
+    if _plain.get():
+        return forward
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(*inputs: Tensor) -> tuple[Any, Callable[..., Any]]:
@@ -278,7 +290,7 @@ def recorded(
         return k + 1, new, [stack.write(k, leaf) for stack, leaf in zip(stacks, record, strict=True)]
 
     count, last, stacks = tf.while_loop(
-        lambda k, carry, _: going(k, *carry), turn, (tf.constant(0), carry, stacks), maximum_iterations=most
+        lambda k, carry, _: going(k, *carry), turn, (tf.constant(0), carry, stacks), maximum_iterations=_bound(most)
     )
     return list(last), [stack.stack() for stack in stacks], count
 
@@ -312,7 +324,7 @@ class _Grid:
         return tf.shape(self.starts)[0]
 
     def moment(self, i: Tensor, k: Tensor, dtype: Any, series: Sequence[Tensor]) -> Moment:
-        return Moment(self.starts[i], self.steps[i], k, self.counts[i], dtype, tuple(series))
+        return Moment(_row(self.starts, i), _row(self.steps, i), k, _row(self.counts, i), dtype, tuple(series))
 
     def apply(self, i: Tensor, k: Tensor, x: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
         """Step k of interval i, whose parts of the series are `series`."""
@@ -322,18 +334,18 @@ class _Grid:
         """What happens behind the last step of interval i."""
         if self.end is None:
             return x
-        return self.end(i, self.moment(i, self.counts[i], x.dtype, series), x, theta)
+        return self.end(i, self.moment(i, _row(self.counts, i), x.dtype, series), x, theta)
 
 
 def _forward(grid: _Grid, x0: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]) -> Tensor:
     states = tf.TensorArray(x0.dtype, size=grid.intervals, element_shape=x0.shape)
 
     def interval(i: Tensor, x: Tensor, states: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
-        own = [leaf[i] for leaf in series]
+        own = [_row(leaf, i) for leaf in series]
         if grid.single:
             x = grid.apply(i, tf.constant(0), x, theta, own)
         else:
-            x = _steps(lambda k, x: grid.apply(i, k, x, theta, own), grid.counts[i], x)
+            x = _steps(lambda k, x: grid.apply(i, k, x, theta, own), _row(grid.counts, i), x)
         x = grid.finish(i, x, theta, own)
         return i + 1, tf.ensure_shape(x, x0.shape), states.write(i, x)
 
@@ -418,4 +430,14 @@ def _steps(step: Callable[[Tensor, Tensor], Tensor], count: Tensor, x: Tensor) -
 
 def _loop(count: Tensor, body: Callable[..., Any], *carry: Any) -> tuple[Any, ...]:
     """`body(i, *carry)` returns (i + 1, *carry); the carry at the end."""
-    return tf.while_loop(lambda i, *_: i < count, body, (tf.constant(0), *carry), maximum_iterations=count)[1:]
+    return tf.while_loop(lambda i, *_: i < count, body, (tf.constant(0), *carry), maximum_iterations=_bound(count))[1:]
+
+
+def _bound(most: Any) -> Any:
+    """How often a loop turns at most; XLA must know it, and in a plain graph nobody may (see `plain_graph`)."""
+    return None if _plain.get() else most
+
+
+def _row(array: Tensor, i: Tensor) -> Tensor:
+    """Row i, a number that is known when the program runs."""
+    return tf.gather(array, i) if _plain.get() else array[i]
