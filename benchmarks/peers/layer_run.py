@@ -1,0 +1,117 @@
+"""One process of `benchmarks/layers.py`: layers side by side on one back end with one batch, or one layer's memory.
+
+    python -m peers.layer_run '{"jit": "auto", "method": "euler", "batch": 64, "layers": ["odec"], "rounds": 5}'
+
+With `rounds` 0 it takes three training steps, for the peak of its memory. Seconds go to stdout as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from harness.clock import interleaved
+from harness.process import ROOT
+from keras import ops
+
+import odec
+from peers.article_layer import START, ArticleLayer
+from peers.hand_layer import HandLayer
+
+STEPS, H = 1_000, 0.1
+# One sample of the training is an epoch that takes about this long.
+SAMPLE = 0.3
+AIM = 100.0
+
+
+def layer_of(name: str, method: str) -> keras.layers.Layer:
+    """A layer by one of three hands."""
+    if name == "odec":
+        return odec.load_model(ROOT / "examples" / "competition" / "model.ode")(steps=STEPS, h=H, method=method)
+    return HandLayer(STEPS, H, method) if name == "by hand" else ArticleLayer(STEPS, H)
+
+
+def far(_: Any, states: Any) -> Any:
+    """A loss of the whole trajectory that needs no data as large as it."""
+    return ops.mean(ops.square(states - AIM))
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Of one call."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+class Taken:
+    """A layer in a model: its forward call and its training."""
+
+    def __init__(self, name: str, asked: dict[str, Any]) -> None:
+        self.batch = asked["batch"]
+        self.model = keras.Sequential([keras.Input((2,)), layer_of(name, asked["method"])])
+        # A rate that moves nothing: all epochs do the same work.
+        optimizer = keras.optimizers.Adam(1e-12)
+        self.model.compile(optimizer=optimizer, loss=far, jit_compile={"auto": "auto", "xla": True}[asked["jit"]])
+        spread = np.linspace(0.5, 1.5, self.batch, dtype=np.float32)[:, None]
+        self.rows = np.array([START], dtype=np.float32) * spread
+        self.count = 1
+
+    def forward(self) -> np.ndarray:
+        """The states, as an array."""
+        return np.asarray(self.model.predict_on_batch(self.rows))
+
+    def epoch(self) -> None:
+        """`count` training steps."""
+        rows = np.tile(self.rows, (self.count, 1))
+        self.model.fit(rows, rows[:, :1], batch_size=self.batch, shuffle=False, verbose=0)
+
+    def measure_epoch(self) -> None:
+        """As many steps as take long enough, counted while the epoch's own cost is not."""
+        self.epoch()
+        once = seconds(self.epoch)
+        self.count = 9
+        step = max((seconds(self.epoch) - once) / 8, 1e-5)
+        self.count = int(np.clip(SAMPLE / step, 4, 1_000))
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    asked = json.loads(sys.argv[1])
+    if not asked["rounds"]:
+        taken = Taken(asked["layers"][0], asked)
+        for _ in range(3):
+            taken.epoch()
+        return
+    found: dict[str, Any] = {}
+    all_taken: dict[str, Taken] = {}
+    values = {}
+    for name in asked["layers"]:
+        taken = Taken(name, asked)
+        try:
+            first = seconds(taken.forward), seconds(taken.epoch)
+        except Exception as error:  # what a back end raises where it cannot compile a layer is its own affair
+            found[name] = {"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"}
+            continue
+        values[name] = taken.forward()
+        taken.measure_epoch()
+        found[name] = {"first": first}
+        all_taken[name] = taken
+    for name, value in values.items():
+        off = float(np.max(np.abs(value / values["odec"] - 1)))
+        assert off < 1e-3, f"{name} and odec's layer differ by {off:.2g}"
+    forward = interleaved({name: taken.forward for name, taken in all_taken.items()}, asked["rounds"])
+    for name in all_taken:
+        found[name] |= {"forward": forward[name].samples, "training": []}
+    for _ in range(asked["rounds"]):
+        for name, taken in all_taken.items():
+            found[name]["training"].append(seconds(taken.epoch) / taken.count)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
