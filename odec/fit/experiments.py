@@ -228,12 +228,14 @@ def moving_params(model: Any) -> tuple[str, ...]:
     names = description.param_elements
     if hasattr(model, "rhs_tangent") or description.jumps:
         return names
-    one: tuple[Any, ...] = tuple(1.0 for _ in names)
+    # NumPy's numbers: a division by zero among them is no error, only Python's is.
+    number = np.float64(1.0)
+    one: tuple[Any, ...] = tuple(number for _ in names)
     constants = model.constants({})
     named: tuple[Any, ...] = (*description.consts, *description.sizes)
     consts = tuple(constants[item.name] for item in named)
-    states = tuple(1.0 for _ in description.state_elements)
-    inputs = (tuple(1.0 for _ in description.inputs),) if description.inputs else ()
+    states = tuple(number for _ in description.state_elements)
+    inputs = (tuple(number for _ in description.inputs),) if description.inputs else ()
     with np.errstate(all="ignore"):
         keys = [*model.initial_p(one, consts)]
         for function in (model.rhs_p, model.outputs_p):

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from odec.fit.checkpoint import Journal, followed
+from odec.fit.checkpoint import Journal, arrays_of, followed
 from odec.fit.horizon import grown, horizons
-from odec.fit.least_squares import CONVERGED, Search, Settings
+from odec.fit.least_squares import CONVERGED, GRADIENT, NOT_FINITE, Box, Search, Settings
 from odec.fit.problem import Problem
 from odec.fit.setup import column_weights
 from odec.fit.shooting import shot
@@ -22,6 +22,8 @@ SEGMENTS = 10
 LEAST_TIMES = 4
 # A curve that leaves this share of what varies in the data has not found their course.
 LEFT = 0.5
+# A start where the loss has no slope is moved by this share of its coordinates' units.
+NUDGE = 0.1
 
 
 class Progress(Protocol):
@@ -102,7 +104,29 @@ def _on_all(problem: Problem, z: np.ndarray, stage: str, journal: Journal, progr
         else:
             progress(settings.iterations if ended else int(search.iterations[0]), settings.iterations, loss)
 
-    return followed(journal, stage, problem.batched(starts), z, problem.scale.box, settings, watch)
+    evaluate, box = problem.batched(starts), problem.scale.box
+    search = followed(journal, stage, evaluate, z, box, settings, watch)
+    stuck, moved = nudged(search, box)
+    if len(stuck) and not journal.stopped():
+        again = followed(journal, f"{stage}, nudged", evaluate, moved, box, settings)
+        better = again.loss < search.loss[stuck]
+        for name, array in arrays_of(again).items():
+            if name != "history":
+                getattr(search, name)[stuck[better]] = array[better]
+    return search
+
+
+def nudged(search: Search, box: Box) -> tuple[np.ndarray, np.ndarray]:
+    """The starts (n,) that ended where they began since the loss has no slope there by some coordinate, or an infinite
+    one, though it can be computed; and points (n, Q) a tenth of a unit from them, where it may have one."""
+    blind = (search.jacobian == 0).all(axis=1)
+    endless = np.isfinite(search.residuals).all(axis=1) & ~np.isfinite(search.jacobian).all(axis=(1, 2))
+    flat = (search.reason == GRADIENT) & blind.any(axis=1)
+    stuck = np.flatnonzero((search.iterations == 0) & (flat | ((search.reason == NOT_FINITE) & endless)))
+    z, slopes = search.z[stuck], np.nan_to_num(search.jacobian[stuck], posinf=0.0, neginf=0.0)
+    move = blind[stuck] | ~np.isfinite(search.jacobian[stuck]).all(axis=1)
+    unit = np.where(move, NUDGE * box.unit(z, slopes, search.residuals[stuck]), 0.0)
+    return stuck, np.clip(np.where(z + unit <= box.upper, z + unit, z - unit), box.lower, box.upper)
 
 
 def _watching_a_stage(progress: Progress | None, starts: int) -> Callable[[Search], None]:

@@ -70,5 +70,7 @@ def searched(problem: Problem, strategy: Strategy, journal: Journal, progress: P
     search.reason[search.running] = INTERRUPTED
     if search.reason[search.best] in NO_VALUE:
         message = not_finite(problem, problem.scale.to_values(z[0]))
-        raise OdecError.of("E0605", message, help="start from other values, or narrow the bounds")
+        raise OdecError.of(
+            "E0605", message, help="start from other values, try several (`--starts 20`), or narrow the bounds"
+        )
     return search, approach
