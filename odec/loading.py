@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from odec.backends import check_backend
 from odec.compiler import Compiled, compile_source
 from odec.diagnostics import OdecError
 from odec.source import Source
@@ -44,6 +45,7 @@ def load_source(source: Source, name: str | None = None) -> type[Layer]:
 def _module(compiled: Compiled) -> ModuleType:
     """The module of a generated text. The text is the emitter's: of the model file it holds checked names, numbers,
     comments and string literals."""
+    check_backend()
     digest = hashlib.sha256(compiled.text.encode()).hexdigest()[:12]
     module = ModuleType(f"odec_model_{compiled.name}_{digest}")
     file = f"<odec {compiled.name} {digest}>"
@@ -58,6 +60,7 @@ def _module(compiled: Compiled) -> ModuleType:
 def _module_from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise OdecError.of("E0001", f"there is no file `{path}`", help="check the name and the folder")
+    check_backend()
     name = path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

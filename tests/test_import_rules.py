@@ -21,6 +21,7 @@ BASE = {"diagnostics", "source", "functions", "distributions", "files", "methods
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "__init__": ({"compiler", "fit", "loading", "notebook", "solution"}, set()),
     "__main__": ({"cli"}, set()),
+    "backends": (set(), set()),
     "diagnostics": (set(), set()),
     "source": (set(), set()),
     "functions": (set(), set()),
@@ -44,6 +45,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "tables": (set(), {"numpy", "pandas"}),
     "inputs": ({"runtime", "tables"}, {"numpy"}),
     "solution": ({"arithmetic", "inputs", "loading", "runtime"}, {"numpy", "pandas", "keras"}),
+    # Reads the formulas as they were written, beside the compiler and the runtime.
+    "verify": ({"compiler", "loading", "model", "runtime", "solution"}, {"numpy", "keras", "scipy"}),
     "plot": (set(), {"numpy", "matplotlib"}),
     # The syntax tree says where in the user's file an estimate replaces a first guess.
     "fit": (
@@ -51,9 +54,28 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pandas", "keras", "scipy"},
     ),
     "notebook": ({"compiler", "emit", "loading", "model", "plot", "solution"}, set()),
+    "export": (
+        {"loading", "runtime"},
+        {"numpy", "keras", "tensorflow", "onnxruntime", "ai_edge_litert", "openvino"},
+    ),
     "convert": ({"syntax"}, set()),
     "cli": (
-        {"codes", "compiler", "convert", "emit", "fit", "loading", "plot", "runtime", "solution", "syntax"},
+        {
+            *(
+                "codes",
+                "compiler",
+                "convert",
+                "emit",
+                "export",
+                "fit",
+                "loading",
+                "plot",
+                "runtime",
+                "solution",
+                "syntax",
+            ),
+            "verify",
+        },
         {"click", "rich"},
     ),
 }
@@ -103,6 +125,15 @@ def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
         elif names[0] not in sys.stdlib_module_names:
             assert names[0] in libraries, f"{part(path)} may not import {names[0]}"
             assert not module.startswith("sympy.printing.tensorflow")
+
+
+def test_only_the_seam_knows_the_back_ends() -> None:
+    for path in FILES:
+        names = {name.split(".")[0] for name in imports(path)} & {"tensorflow", "jax", "torch"}
+        if path.parent.name != "backends":
+            assert not names, f"{path} imports {names}: odec/runtime/loops.py is the seam"
+        if path.name not in ("loops.py", "xla.py"):
+            assert "backend.backend()" not in path.read_text(encoding="utf-8"), f"{path} asks which back end runs"
 
 
 def test_lark_is_imported_by_one_file() -> None:

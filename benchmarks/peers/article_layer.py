@@ -33,7 +33,7 @@ class CompetitionCell(keras.layers.Layer):
 
     def build(self, shape: Any) -> None:
         self.rates = self.add_weight(
-            name="rates", shape=(len(RATES),), initializer=lambda *_, **__: ops.array(self.first)
+            name="rates", shape=(len(RATES),), initializer=lambda _, dtype: ops.array(self.first, dtype)
         )
 
     def call(self, zero: Any, states: Any) -> tuple[Any, list[Any]]:

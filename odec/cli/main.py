@@ -20,7 +20,7 @@ INTERRUPTED = 130
 STDOUT_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 # In the order of use, which `odec --help` keeps. `odec NAME` is the object `command` of `odec.cli.NAME`.
-COMMANDS = ("compile", "check", "show", "explain", "solve", "fit", "fmt")
+COMMANDS = ("compile", "check", "show", "explain", "solve", "fit", "export", "verify", "fmt")
 
 
 class LazyGroup(click.Group):

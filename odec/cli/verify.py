@@ -1,0 +1,40 @@
+"""`odec verify`: the same model on all back ends of Keras, and by SciPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, values_by_name
+
+
+@click.command("verify")
+@click.argument("model", type=FILE)
+@click.option("--to", type=NUMBER, help="The end time. Default: the model's.")
+@click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="Params and consts: r1=0.2,K=10. Repeatable.")
+@click.option("--init", "inits", type=ASSIGNMENTS, multiple=True, help="Start values of states: x1=50. Repeatable.")
+@click.pass_context
+def command(ctx: click.Context, model: str, to: float | None, sets: Any, inits: Any) -> None:
+    """Run MODEL on each installed back end of Keras (TensorFlow, JAX, torch) and by SciPy; exit 1 where they differ.
+
+    Compared are values, their derivatives by the parameters (sensitivities, computed forwards), and the gradient of a
+    layer (computed backwards). SciPy evaluates the formulas as they stand in the file, without the compiler's passes
+    and with nothing of the runtime, and takes differences for derivatives. A chaotic model magnifies rounding: choose a
+    near --to.
+    """
+    from odec.verify import verify
+
+    found = verify(model, to=to, params=values_by_name(sets, "--set"), init=values_by_name(inits, "--init"))
+    click.echo(f"{found.model} by {found.method} on {', '.join(found.ran)}. The largest relative differences:\n")
+    rows = [("", "what", "differs by", "may by", "")]
+    rows += [
+        (one.between, one.what, f"{one.largest:.1e}", f"{one.limit:.0e}", "" if one.passes else "DIFFERENT")
+        for one in found.differences
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in found.omitted:
+        click.echo(line)
+    ctx.exit(0 if found.passes else 1)
