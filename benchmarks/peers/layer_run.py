@@ -24,8 +24,8 @@ from peers.article_layer import START, ArticleLayer
 from peers.hand_layer import HandLayer
 
 STEPS, H = 1_000, 0.1
-# One sample of the training is an epoch that takes about this long.
-SAMPLE = 0.3
+# One sample of the training is an epoch that takes at least so many seconds, or has so many steps.
+SAMPLE, MOST = 0.5, 1_024
 AIM = 100.0
 
 
@@ -70,13 +70,11 @@ class Taken:
         rows = np.tile(self.rows, (self.count, 1))
         self.model.fit(rows, rows[:, :1], batch_size=self.batch, shuffle=False, verbose=0)
 
-    def measure_epoch(self) -> None:
-        """As many steps as take long enough, counted while the epoch's own cost is not."""
-        self.epoch()
-        once = seconds(self.epoch)
-        self.count = 9
-        step = max((seconds(self.epoch) - once) / 8, 1e-5)
-        self.count = int(np.clip(SAMPLE / step, 4, 1_000))
+    def lengthen(self) -> None:
+        """Epochs of as many steps as take long enough: the epoch's own cost is then little."""
+        self.count = 4
+        while self.count < MOST and seconds(self.epoch) < SAMPLE:
+            self.count *= 4
 
 
 def main() -> None:
@@ -98,7 +96,7 @@ def main() -> None:
             found[name] = {"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"}
             continue
         values[name] = taken.forward()
-        taken.measure_epoch()
+        taken.lengthen()
         found[name] = {"first": first}
         all_taken[name] = taken
     for name, value in values.items():
