@@ -28,8 +28,20 @@ def by_name(optimizer: Any, rates: Mapping[str, Any]) -> ByName:
     The names are looked for when the optimizer first sees the weights: ValueError where one is of nothing. It has no
     single `learning_rate`, so that callbacks which set one (ReduceLROnPlateau) do not go with it: give schedules.
     """
-    found = {_pattern(name): _with_rate(optimizer, name, rate) for name, rate in rates.items()}
-    return ByName(keras.optimizers.OptimizerMap(optimizer, found))
+    return ByName(Names(optimizer, {name: _with_rate(optimizer, name, rate) for name, rate in rates.items()}))
+
+
+@keras.saving.register_keras_serializable(package="odec")
+class Names(keras.optimizers.OptimizerMap):
+    """Optimizers by the names of params, nets and layers."""
+
+    def __call__(self, variable: Any) -> Any:
+        """That of a weight. ValueError where two names are its own."""
+        own = _names_of(variable)
+        found = [name for name in self if name in own]
+        if len(found) > 1:
+            raise ValueError(f"{variable.path} has two optimizers, by the names {found[0]!r} and {found[1]!r}")
+        return self._optimizer_map[found[0]] if found else self.default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="odec")
@@ -38,24 +50,20 @@ class ByName(keras.optimizers.MultiOptimizer):
 
     def build(self, variables: Sequence[Any]) -> None:
         """An optimizer for each weight. ValueError where a name is of none."""
-        paths = [variable.path for variable in variables]
-        for pattern in self._optimizer_map:
-            if not any(re.fullmatch(pattern, path) for path in paths):
-                name = _name(pattern)
-                raise ValueError(f"there is no weight of the name {name!r} to train; there are: {', '.join(paths)}")
+        known = [_names_of(variable) for variable in variables]
+        for name in self._optimizer_map:
+            if not any(name in own for own in known):
+                paths = ", ".join(variable.path for variable in variables)
+                raise ValueError(f"there is no weight of the name {name!r} to train; there are: {paths}")
         super().build(variables)
 
 
-# What stands around a name in the path of a weight: the layers that it is in, and what is below it or of a net.
-_BEFORE, _BEHIND = r"(?:.*/)?", r"(?:/.*|_\d+_(?:kernel|bias))?"
-
-
-def _pattern(name: str) -> str:
-    return _BEFORE + re.escape(name) + _BEHIND
-
-
-def _name(pattern: str) -> str:
-    return re.sub(r"\\(.)", r"\1", pattern.removeprefix(_BEFORE).removesuffix(_BEHIND))
+def _names_of(variable: Any) -> set[str]:
+    """The layers that a weight is in, its own name, and the net that it is of."""
+    parts = variable.path.split("/")
+    # `net` marks the weights of a Keras model that was handed over; what their paths are depends on who built it.
+    nets = re.findall(r"^(.+)_\d+_(?:kernel|bias)$", parts[-1])
+    return {*parts, *nets, getattr(variable, "net", parts[-1])}
 
 
 def _with_rate(optimizer: Any, name: str, rate: Any) -> Any:

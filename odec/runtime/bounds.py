@@ -36,7 +36,8 @@ def caution_bounds(description: Description, values: Mapping[str, Any]) -> None:
 
     Keras's optimizers put a weight back between its bounds; what assigns to it by hand, or loads it, does not.
     """
-    for param in description.params:
+    # The weights of a net that was handed over are none of `values`, and have no bounds.
+    for param in (param for param in description.params if param.name in values):
         value = np.asarray(values[param.name])
         # float32 rounds a bound.
         lower, upper = param.lower - SLACK * abs(param.lower), param.upper + SLACK * abs(param.upper)

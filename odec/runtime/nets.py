@@ -110,6 +110,9 @@ def _built(model: Any, described: Mapping[str, Net], name: str, net: Any) -> Any
     if given != (2, math.prod(wanted.shape)):
         message = f"the net {name} gives {math.prod(wanted.shape)} numbers for each row"
         raise ValueError(f"{message}, (batch, {math.prod(wanted.shape)}). Received: a model with the output {given}")
+    for variable in net.variables:
+        # Known by the name of its net, wherever it stands (`odec.optimizers`).
+        variable.net = name
     return net
 
 
