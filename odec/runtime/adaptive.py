@@ -28,7 +28,7 @@ class Adaptive:
     1e-9 is solved as well as one of 1, and none is followed below 1e-14 of the largest.
 
     `most` ends a row after so many steps (None: no limit); a run with a gradient needs one. `exact` are sensitivities
-    that keep the tolerance too, not the states alone.
+    that keep the tolerance too, not the states alone; where it is a number above 1, so many times the tolerance.
 
     E0604 for a wrong time, E0606 for a wrong tolerance.
     """
@@ -38,7 +38,7 @@ class Adaptive:
     rtol: float = RTOL
     atol: Any = None
     most: int | None = None
-    exact: bool = False
+    exact: float = False
 
     def __post_init__(self) -> None:
         times = np.asarray(self.times, dtype=np.float64).reshape(-1)

@@ -68,7 +68,7 @@ class Options:
     chunk: int = 64
     most: int | None = None
     to_end_only: bool = False
-    exact: bool = False
+    exact: float = False
     watches: bool = False
 
 

@@ -73,7 +73,7 @@ class Control(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Steering:
     """`tolerance` (1 + D,) is rtol and each state's atol, NaN for the scaled one; `limit` ends a row after so many
-    attempts. `exact` sensitivities keep the tolerance, not the states alone; `watches` ends a row whose problem is
+    attempts. `exact` sensitivities keep so many times the tolerance (0: none); `watches` ends a row whose problem is
     stiff. `span` is the (signed) length of the run, `intervals` the number of its intervals."""
 
     method: str
@@ -81,7 +81,7 @@ class Steering:
     limit: Tensor
     span: Tensor
     intervals: Tensor
-    exact: bool = False
+    exact: float = False
     watches: bool = False
 
     def first_guess(self, x: Tensor, slope: Tensor) -> Tensor:
@@ -233,7 +233,12 @@ class Steering:
         rtol, atol = self.tolerance[0], self.tolerance[1:]
         atol = ops.reshape(atol, (-1, *[1] * (len(now.shape) - 1)))
         scaled = rtol * (SCALED * size + NEGLIGIBLE * ops.max(size, axis=0, keepdims=True))
-        return ops.where(ops.isnan(atol), scaled, atol) + rtol * now + tiniest(now.dtype)
+        weights = ops.where(ops.isnan(atol), scaled, atol) + rtol * now
+        if len(now.shape) == 3 and self.exact > 1:
+            columns = np.full((1, now.shape[1], 1), float(self.exact))
+            columns[:, 0] = 1.0
+            weights = weights * ops.convert_to_tensor(columns, dtype=now.dtype)
+        return weights + tiniest(now.dtype)
 
     def _next_step(
         self, control: Control, plan: Tensor, h: Tensor, error: Tensor, refused: Tensor
