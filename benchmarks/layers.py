@@ -42,7 +42,7 @@ TRAINING = 5
 def main() -> None:
     """Measure, and write the tables as they grow."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="samples of each figure")
+    parser.add_argument("--rounds", type=int, default=5, help="samples of each figure")
     parser.add_argument("--quick", action="store_true", help="one row and 1,024 alone, no memory")
     arguments = parser.parse_args()
     batches = (1, 1_024) if arguments.quick else BATCHES
@@ -117,7 +117,7 @@ def write(rows: list[list[str]], memory: list[list[str]]) -> str:
         [
             "# The generated layer and hand-written ones",
             surroundings(["odec", "keras", "tensorflow", "jax", "numpy"]),
-            "1,000 steps of the competition model, float32. The head of `benchmarks/layers.py` says what each column is.",
+            "1,000 steps of the competition model, float32. What each column is says the head of benchmarks/layers.py.",
             table([*header, "compilation: forward + training", "bar"], rows),
             "## Peak memory of a training process",
             table(["back end", "batch", *LAYERS], memory) if memory else "(not measured yet)",

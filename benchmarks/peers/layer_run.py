@@ -72,9 +72,12 @@ class Taken:
 
     def lengthen(self) -> None:
         """Epochs of as many steps as take long enough: the epoch's own cost is then little."""
-        self.count = 4
-        while self.count < MOST and seconds(self.epoch) < SAMPLE:
-            self.count *= 4
+        self.count, taken = 4, seconds(self.epoch)
+        while self.count < MOST:
+            before, self.count = taken, 4 * self.count
+            taken = seconds(self.epoch)
+            if taken >= max(SAMPLE, 2 * before):
+                break
 
 
 def main() -> None:
