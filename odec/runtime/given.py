@@ -63,12 +63,12 @@ def ordered(description: Description, inputs: Any, series: Any, params: Any, *, 
     """
     rows = dict(params or {})
     check_names(description, rows, "param", [param.name for param in description.params])
+    if description.inputs and not isinstance(inputs, Mapping):
+        inputs, series = _parted(inputs, series, shapes)
     if isinstance(inputs, Mapping):
         known = [item.name for item in _items(description)]
         check_names(description, inputs, "param or state", known)
         rows, inputs = {**rows, **inputs}, None
-    elif description.inputs:
-        inputs, series = _parted(inputs, series, shapes)
     found = Given(inputs, series, rows)
     shape_of = (lambda value: value) if shapes else (lambda value: getattr(value, "shape", None))
     _check_shapes(description, Given(shape_of(inputs), shape_of(series), {n: shape_of(v) for n, v in rows.items()}))

@@ -67,7 +67,8 @@ class Layer(keras.layers.Layer):
 
     A param may instead come for each row from another layer, by name: `layer(x0, params={"b": b})` with `b` of shape
     (batch,) or (batch, 1), or `layer({"b": b})` from the model's own start; the dictionary may hold initial values of
-    states too. The weight of such a param is not trained. `head` and `groups` make layers that supply params.
+    states too. The weight of such a param is not trained, and its bounds are not looked at. `head` and `groups` make
+    layers that supply params inside them.
 
     Example:
         y = keras.Sequential([keras.Input((2,)), Competition(steps=1000, h=0.1, method="euler")]).predict([[100, 150]])
@@ -374,6 +375,8 @@ class Layer(keras.layers.Layer):
     def _specs(cls, names: Sequence[str] | None, start: Mapping[str, Any] | None) -> list[Spec]:
         known = {param.name: param for param in cls.description.params}
         check_names(cls.description, [*(names or ()), *(start or {})], "param", list(known))
+        if not known:
+            raise ValueError(f"{cls.__name__} has no params")
         return specs_of([known[name] for name in names or known], start or {})
 
     def _weights(self) -> dict[str, Any]:

@@ -90,6 +90,26 @@ def test_names_are_looked_at_in_each_call(layer):
         layer(np.zeros((2, 0)), params={"q": np.ones(2)})
 
 
+def test_an_input_series_beside_a_dictionary():
+    """x' = u − k x with u held: each row has its own k and start, the same series."""
+    driven = load_source(Source("param k = 1\ninput u hold\nstate x = 1\ndx = u - k*x\n", "driven.ode"))
+    layer = driven(steps=2, h=0.5, method="rk4", dtype="float64")
+    k, x0, u = np.array([0.1, 0.2]), np.array([0.0, 2.0]), np.array([[[1.0], [3.0]]] * 2)
+    middle = 1 / k + (x0 - 1 / k) * np.exp(-k / 2)
+    end = 3 / k + (middle - 3 / k) * np.exp(-k / 2)
+    for found in (layer({"k": k, "x": x0}, u), layer([{"k": k, "x": x0}, u])):
+        np.testing.assert_allclose(found[..., 0], np.stack([middle, end], axis=-1), rtol=1e-6)
+    rates, series = keras.Input((), dtype="float64"), keras.Input((2, 1), dtype="float64")
+    model = keras.Model([rates, series], layer([{"k": rates}, series]))
+    assert model.output_shape == (None, 2, 1)
+    np.testing.assert_array_equal(model([k, u]), layer({"k": k}, u))
+
+
+def test_a_model_without_params_has_nothing_to_predict():
+    with pytest.raises(ValueError, match="Bare has no params"):
+        load_source(Source("state x = 1\ndx = -x\n", "bare.ode")).head()
+
+
 def test_what_was_supplied_is_not_trained(pair):
     layer = pair(times=TIMES)
     layer({"k": keras.Input(()), "x": keras.Input((1,))})
