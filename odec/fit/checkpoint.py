@@ -30,8 +30,13 @@ FILE = "checkpoint.npz"
 # Seconds between two writings; a file that takes long to write is written more rarely, in a twentieth of the time.
 EVERY = 3.0
 SHARE = 0.05
-# Under these names lie what was asked (JSON) and the seconds spent, beside the arrays of the stages.
-ASKED, SECONDS = "asked", "seconds"
+# Under these names lie, beside the stages, what was asked and how many rows were run together (both JSON),
+# and the seconds spent.
+ASKED, LENGTHS, SECONDS = "asked", "lengths", "seconds"
+
+
+# What was asked of a run → the numbers of rows that it was run with.
+Lengths = dict[Any, set[int]]
 
 
 class Stopped(KeyboardInterrupt):
@@ -51,6 +56,7 @@ class Journal:
         self.stopped = stopped
         self.every = every
         self._asked: dict[str, str] = {}
+        self._lengths: Lengths = {}
         self._stages: dict[str, dict[str, np.ndarray]] = {}
         self._spent = 0.0
         self._began = clock.perf_counter()
@@ -61,10 +67,14 @@ class Journal:
         """The time of this fit, what it took before it was resumed included."""
         return self._spent + clock.perf_counter() - self._began
 
-    def identify(self, asked: Mapping[str, str], resume: bool = False) -> None:
-        """Says what makes this fit the one it is, part by part (see `fingerprint`). To `resume` it reads the file,
-        where there is one; E0610 where that belongs to another fit, or is no checkpoint."""
+    def identify(self, asked: Mapping[str, str], resume: bool = False, lengths: Lengths | None = None) -> None:
+        """Says what makes this fit the one it is, part by part (see `fingerprint`), and what its runs remember of the
+        `lengths` of their batches (`Runs.lengths`): the last bits of a row depend on how many are run with it.
+
+        To `resume` it reads the file, where there is one, and sets the lengths; E0610 where that belongs to another
+        fit, or is no checkpoint."""
         self._asked = dict(asked)
+        self._lengths = {} if lengths is None else lengths
         if resume and self.path is not None and self.path.exists():
             self._read(self.path)
 
@@ -72,7 +82,8 @@ class Journal:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 asked, seconds = json.loads(str(kept[ASKED])), float(kept[SECONDS])
-                arrays = {name: kept[name] for name in kept.files if name not in (ASKED, SECONDS)}
+                lengths = json.loads(str(kept[LENGTHS]))
+                arrays = {name: kept[name] for name in kept.files if name not in (ASKED, LENGTHS, SECONDS)}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             message = f"`{path}` cannot be read as a checkpoint"
             raise OdecError.of("E0610", message, help="begin anew: without `--resume`") from None
@@ -84,6 +95,8 @@ class Journal:
                 help="give what was given then, or begin anew: without `--resume`",
             )
         self._spent = seconds
+        self._lengths.clear()
+        self._lengths.update({_nested(key): set(found) for key, found in lengths})
         for name, array in arrays.items():
             stage, _, part = name.rpartition("/")
             self._stages.setdefault(stage, {})[part] = array
@@ -107,7 +120,12 @@ class Journal:
             return
         began = clock.perf_counter()
         parts = {f"{stage}/{part}": array for stage, kept in self._stages.items() for part, array in kept.items()}
-        about = {ASKED: np.array(json.dumps(self._asked)), SECONDS: np.array(self.seconds)}
+        lengths = [(key, sorted(found)) for key, found in self._lengths.items()]
+        about = {
+            ASKED: np.array(json.dumps(self._asked)),
+            LENGTHS: np.array(json.dumps(lengths)),
+            SECONDS: np.array(self.seconds),
+        }
         write_whole(self.path, lambda beside: np.savez(beside, **about, **parts))  # type: ignore[arg-type]
         now = clock.perf_counter()
         self._due = now + max(self.every, (now - began) / SHARE)
@@ -182,6 +200,11 @@ def fingerprint(problem: Problem, options: Mapping[str, Any], version: str) -> d
         "the version of odec": version,
     }
     return found | {f"`{name}`": repr(value) for name, value in options.items()}
+
+
+def _nested(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_nested, value)) if isinstance(value, list) else value
 
 
 def _digest(value: Any) -> str:

@@ -19,7 +19,7 @@ import odec.cli.fit
 from odec.cli.main import main
 from odec.diagnostics import OdecError
 from odec.files import write_text
-from odec.fit.checkpoint import FILE
+from odec.fit.checkpoint import FILE, Journal
 from odec.fit.fitting import Fit, Interrupted, fit
 
 MODEL = (
@@ -133,6 +133,19 @@ def test_a_checkpoint_of_another_fit_is_refused(files: Path, tmp_path: Path) -> 
     assert (tmp_path / FILE).read_bytes() == kept, "what is refused is not lost"
     (tmp_path / FILE).write_bytes(kept[:-200])
     assert "cannot be read as a checkpoint" in refused()
+
+
+def test_what_runs_remember_of_their_batches_comes_back(tmp_path: Path) -> None:
+    lengths = {((0, 1), "tsit5", True, ("k", "x"), ("x",)): {4, 200}, ((2,), "rk4", False, None, ("x",)): {1}}
+    journal = Journal(tmp_path / FILE)
+    journal.identify({"seed": "1"}, lengths={key: set(found) for key, found in lengths.items()})
+    journal.keep("plain", {"z": np.arange(3.0)})
+    again: dict[Any, set[int]] = {"other": {3}}
+    resumed = Journal(tmp_path / FILE)
+    resumed.identify({"seed": "1"}, resume=True, lengths=again)
+    assert again == lengths
+    kept = resumed.stage("plain")
+    assert kept is not None and kept["z"].tolist() == [0, 1, 2]
 
 
 def test_resume_without_a_checkpoint_begins_anew(files: Path, tmp_path: Path) -> None:
