@@ -99,4 +99,4 @@ def _unit(options: Mapping[str, Any]) -> str:
     """What the progress counts."""
     if options["method"] == "adam":
         return "epochs"
-    return "starts ended" if (options["starts"] or 1) > 1 else "iterations at most"
+    return "starts" if (options["starts"] or 1) > 1 else "iterations"

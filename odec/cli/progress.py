@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Seconds between two lines where stderr is no terminal; a run that is done before says nothing.
 BETWEEN_LINES = 60.0
+# In characters: what is said beside it must fit into a line of 80.
+BAR_WIDTH = 16
 
 
 @contextmanager
@@ -26,7 +28,8 @@ def bar(title: str, unit: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
+    text = TextColumn("{task.fields[text]}")
+    columns = (TextColumn("{task.description}"), BarColumn(BAR_WIDTH), text, TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None, text="")
 
@@ -49,4 +52,4 @@ def _lines(title: str, unit: str) -> Progress:
 
 
 def _said(done: int, total: int, unit: str, best_loss: float) -> str:
-    return f"{done} of {total} {unit}, best loss {best_loss:.6g}"
+    return f"{done}/{total} {unit}, best loss {best_loss:.5g}"

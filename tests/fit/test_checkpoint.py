@@ -157,7 +157,7 @@ def test_ctrl_c_of_the_command(
 ) -> None:
     @contextmanager
     def bar(title: str, unit: str) -> Iterator[Any]:
-        assert unit == "starts ended"
+        assert unit == "starts"
         yield interrupting(2)
 
     monkeypatch.setattr(odec.cli.fit, "bar", bar)
