@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from odec.diagnostics import OdecError, nearest
 from odec.runtime import loops, methods
@@ -32,6 +33,8 @@ Timing = Schedule | Adaptive
 # What the values kept of the steps in a chunk take, in bytes: the middle cache of a core holds them.
 CHUNK_BYTES = 2**21
 LONGEST_CHUNK, SHORTEST_CHUNK = 128, 8
+# How many parts the stops have.
+STOPS = 5
 
 
 @dataclass(frozen=True)
@@ -235,24 +238,21 @@ class _Request:
         stops = stops_of(
             program.model, timing, self._jump_times(switches=True), None if inputs is None else inputs.knots, before
         )
-        size, rows = program.size * (1 + len(program.wrt or ())), self.rows.shape[-1]
-        block = blocks(rows, size)[0]
-        chunk = _chunk(program.method, size * (block.stop - block.start))
-        options = Options(chunk, None, _to_end_only(timing, stops), timing.exact, watches)
+        rows = self.rows.shape[-1]
+        size, options, parts = _plan(program, timing, stops, rows, watches)
         signals = () if inputs is None else signals_of(program, inputs, stops, timing.times, before)
-        tolerance, limit = timing.tolerance(program.size, program.dtype), np.int32(timing.limit)
 
         def part(resumes: bool, turns: int, block: slice, paused: Sequence[Any]) -> Any:
-            def own(array: np.ndarray, by_row: bool = True) -> np.ndarray:
-                return filled(array, block, rows) if by_row else array
+            def own(array: Any) -> Any:
+                return filled(array, block, rows)
 
-            starts, ends, asked = (own(a, stops.by_row) for a in (stops.starts, stops.ends, stops.asked))
-            parts = (starts, ends, own(stops.fired), own(stops.numbers), asked, timing.times, tolerance, limit)
+            laid = map(own, parts[:STOPS]) if stops.by_row else parts[:STOPS]
             run = _compiled_march(program, options, stops.by_row, resumes)
-            found = run(*parts, np.int32(turns), own(self.rows), own(self.given), *map(own, signals), *paused)
+            more = (np.int32(turns), own(self.rows), own(self.given), *map(own, signals), *paused)
+            found = run(*laid, *parts[STOPS:], *more)
             return *map(np.asarray, found[:3]), found[3:]
 
-        return Drive(part, rows, size, chunk, timing.start, timing.end, report)()
+        return Drive(part, rows, size, options.chunk, timing.start, timing.end, report)()
 
     def run_to_end(self, schedule: Schedule, inputs: Signal | None = None) -> np.ndarray:
         """(2, batch): the `when` (from 1) that has no end in a row, 0 for none, and the time."""
@@ -294,9 +294,24 @@ def _compiled(program: Program, single: bool) -> Callable[..., Any]:
     return loops.compiled(run, shapes, ("float64", "float64", "int32", program.dtype, program.dtype))
 
 
-def _to_end_only(timing: Adaptive, stops: Stops) -> bool:
-    """Whether nothing but the end, behind all jumps, is asked for."""
-    return timing.to_end_only and bool(np.all(stops.asked == len(stops.starts)))
+@lru_cache(maxsize=64)
+def _plan(
+    program: Program, timing: Adaptive, stops: Stops, rows: int, watches: bool
+) -> tuple[int, Options, tuple[Any, ...]]:
+    """How many numbers a row's packed states are, the options of a run of so many rows, and what it is asked, as
+    tensors where that is the same for all rows: the parts of the stops, then the times, the tolerance and the limit."""
+    size = program.size * (1 + len(program.wrt or ()))
+    block = blocks(rows, size)[0]
+    # Whether nothing but the end, behind all jumps, is asked for.
+    to_end_only = timing.to_end_only and bool(np.all(stops.asked == len(stops.starts)))
+    chunk = _chunk(program.method, size * (block.stop - block.start))
+    laid = (stops.starts, stops.ends, stops.fired, stops.numbers, stops.asked)
+    asked = (timing.times, timing.tolerance(program.size, program.dtype), np.int32(timing.limit))
+    laid, asked = (
+        parts if is_own else tuple(map(ops.convert_to_tensor, parts))
+        for parts, is_own in ((laid, stops.by_row), (asked, False))
+    )
+    return size, Options(chunk, None, to_end_only, timing.exact, watches), (*laid, *asked)
 
 
 def _chunk(method: str, size: int) -> int:

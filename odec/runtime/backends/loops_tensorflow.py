@@ -34,12 +34,17 @@ def compiled(
     signature = [tf.TensorSpec(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
 
     @cache
-    def traced() -> Any:
-        return program.get_concrete_function(*signature)
+    def traced() -> tuple[Any, Any, bool]:
+        found = program.get_concrete_function(*signature)
+        return found.inference_fn, found.captured_inputs, isinstance(found.structured_outputs, tuple)
 
     def run(*arguments: Any) -> Any:
-        # Called itself, `program` would take twice as long to look up what it was traced for: 0.4 ms for ten arguments.
-        return traced()(*(tf.convert_to_tensor(a, dtype) for a, dtype in zip(arguments, dtypes, strict=True)))
+        # Called itself, `program` would bind its arguments and look up what it was traced for: ten of them in 0.25 ms,
+        # ten times as long as the call.
+        function, captured, gives_tuple = traced()
+        flat = (a if tf.is_tensor(a) else tf.constant(a, dtype) for a, dtype in zip(arguments, dtypes, strict=True))
+        outputs = function.call_flat(*flat, *captured)
+        return tuple(outputs) if gives_tuple else outputs[0]
 
     return run
 
