@@ -34,8 +34,15 @@ class Given:
 
     @property
     def first(self) -> Any:
-        """One of them: its first axis is the batch."""
-        return next(part for part in (self.series, *self.rows.values(), self.states) if part is not None)
+        """One of them whose first axis is the batch."""
+        parts = (*self.rows.values(), self.telling, self.series, self.states)
+        return next(part for part in parts if part is not None)
+
+    @property
+    def telling(self) -> Any:
+        """The initial values where they tell how many rows there are: (1, 0) does not."""
+        own = self.states is not None and tuple(getattr(self.states, "shape", self.states)) == (1, 0)
+        return None if own else self.states
 
     def initial(self, description: Description, dtype: str) -> tuple[Tensor, tuple[str, ...]]:
         """The initial values (batch, given), and the state elements that they are of."""
@@ -122,6 +129,17 @@ def _check_shapes(description: Description, given: Given) -> None:
             _check_row(name, item, given.rows[item.name])
     if given.states is given.series is None and not given.rows:
         raise ValueError(f"{name} was called without anything: (batch, 0) starts at the model's own values")
+    _check_batches(name, given)
+
+
+def _check_batches(model: str, given: Given) -> None:
+    """As many rows of each, where that is known; one series for all rows says nothing of it."""
+    series = None if given.series is not None and given.series[0] == 1 else given.series
+    parts = {**given.rows, "the input series": series, "the initial values": given.telling}
+    lengths = {name: shape[0] for name, shape in parts.items() if shape is not None and shape[0] is not None}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        raise ValueError(f"the rows of a batch of {model} do not agree in number. Received: {listed}")
 
 
 def _items(description: Description) -> tuple[Any, ...]:

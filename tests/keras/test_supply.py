@@ -84,6 +84,13 @@ def test_what_cannot_be_supplied(layer, inputs, words):
         layer(inputs) if inputs is not None else layer.call()
 
 
+def test_batches_of_other_lengths(layer):
+    with pytest.raises(ValueError, match=r"do not agree in number\. Received: 3 of k, 2 of the initial values"):
+        layer(np.zeros((2, 0)), params={"k": np.ones(3)})
+    with pytest.raises(ValueError, match="Received: 2 of k, 3 of y"):
+        layer({"k": np.ones(2), "y": np.ones(3)})
+
+
 def test_names_are_looked_at_in_each_call(layer):
     layer({"k": np.ones(2)})
     with pytest.raises(ValueError, match="no param named 'q'; there are: k, s, w"):
@@ -99,6 +106,9 @@ def test_an_input_series_beside_a_dictionary():
     end = 3 / k + (middle - 3 / k) * np.exp(-k / 2)
     for found in (layer({"k": k, "x": x0}, u), layer([{"k": k, "x": x0}, u])):
         np.testing.assert_allclose(found[..., 0], np.stack([middle, end], axis=-1), rtol=1e-6)
+    # One series for all rows.
+    np.testing.assert_array_equal(layer(x0[:, None], u[:1]), layer(x0[:, None], u))
+    assert layer.compute_output_shape((2, 1), (1, 2, 1)) == (2, 2, 1)
     rates, series = keras.Input((), dtype="float64"), keras.Input((2, 1), dtype="float64")
     model = keras.Model([rates, series], layer([{"k": rates}, series]))
     assert model.output_shape == (None, 2, 1)
