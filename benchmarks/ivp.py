@@ -5,7 +5,8 @@
 FOLDER (default ../shared/reference/ivp) holds for each problem NAME/model.ode, NAME/reference.csv (t, the states, and
 columns `agreed_digits`, `agreed_relative`, `mesh_relative`) and NAME/meta.json (`t0`, `t_end`).
 
-The error is the largest over all rows and states of |value - reference| / max(|reference|, 1e-4 max_t |reference|).
+The error is the largest over all rows and states of |value - reference| / max(|reference|, 1e-4 max_t |reference|,
+1e-30).
 The bar is 100 × rtol. Where it is missed, a row is out of reach if the tools that agreed on the reference, at their
 finest and in double precision, agreed to fewer digits than the bar asks; or if the problem's conditioning forbids it:
 a start whose states are changed by rtol moves the solution there by more than the bar, and SciPy's DOP853 or Radau at
@@ -24,7 +25,6 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -50,6 +50,8 @@ TOLERANCES = (1e-4, 1e-6, 1e-9)
 BAR = 100.0
 # A state counts as this part of its largest value where it is smaller.
 SMALL = 1e-4
+# A value below this has died out, whatever its state was before (the reference counts no smaller ones either).
+DEAD = 1e-30
 # SciPy's absolute tolerance, relative to rtol and each state's largest value.
 FLOOR = 1e-3
 # SciPy misses by the same factor: its error is no less than this part of odec's.
@@ -106,7 +108,7 @@ class Problem:
     def errors(self, values: np.ndarray) -> np.ndarray:
         """(times,): the largest over the states; inf where a value is not finite."""
         size = np.abs(self.reference)
-        size = np.maximum(size, SMALL * size.max(axis=0))
+        size = np.maximum(np.maximum(size, SMALL * size.max(axis=0)), DEAD)
         off = np.abs(values - self.reference)
         errors = np.divide(off, size, out=np.where(off > 0, np.inf, 0.0), where=size > 0).max(axis=1)
         return np.where(np.isnan(errors), np.inf, errors)
@@ -154,11 +156,9 @@ def main() -> None:
         raise SystemExit(f"no problems in {arguments.folder}")
     results = []
     # TensorFlow keeps what it compiled until its process ends.
-    with ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), max_tasks_per_child=PROBLEMS_A_PROCESS
-    ) as process:
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=PROBLEMS_A_PROCESS) as process:
         work = partial(at_all, rtols=arguments.tolerances, method=arguments.method)
-        for found in process.map(work, problems):
+        for found in process.imap(work, problems):
             results.extend(found)
             print("\n".join(map(shown, found)), file=sys.stderr, flush=True)
     name = "ivp"
