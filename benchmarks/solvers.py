@@ -44,7 +44,7 @@ JAX = "odec_jax"
 # Without --problems: those that have a bar first.
 USUAL = ("hires", "rober", "pollu", "lotka_volterra", "arenstorf", "pleiades")
 BATCHES = (1, 64, 1_024, 16_384)
-TOLERANCES = {False: (1e-3, 1e-5, 1e-7, 1e-9), True: (1e-2, 1e-4, 1e-6, 1e-8)}
+TOLERANCES = {False: (1e-3, 1e-6, 1e-9), True: (1e-2, 1e-4, 1e-6, 1e-8)}
 LOOSER = {"odec": 10.0, JAX: 10.0}
 # The absolute tolerance is this part of the relative one, of a state's largest value.
 FLOOR = 1e-3
@@ -162,6 +162,9 @@ def main() -> None:
         known = truth(problem, results.workers)
         results.digits.append([problem.name, f"{known.digits:.1f}"])
         for batch in arguments.batches:
+            if time.monotonic() - results.began > 60 * arguments.minutes:
+                results.skipped.append(f"{problem.name} with {batch:,} rows")
+                continue
             results.cells += measured(problem, batch, known, results.workers, arguments, results.cells)
             results.write()
     for name in () if arguments.no_cost else COSTED:
@@ -181,6 +184,7 @@ class Results:
     cells: list[Cell] = field(default_factory=list)
     digits: list[list[str]] = field(default_factory=list)
     costs: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def write(self) -> str:
@@ -204,6 +208,7 @@ class Results:
             "Digits to which the reference of row 0 agrees with an independent solver (CVODE at 1e-12, SciPy's Radau "
             "at 1e-10), which is less exact than the reference:\n\n" + table(["problem", "digits"], self.digits),
             "Every cell is in `solvers.csv`.",
+            *([f"Left out, as the time was over: {', '.join(self.skipped)}."] if self.skipped else []),
             *([COST_NOTE, *self.costs] if self.costs else []),
         ]
         text = "\n\n".join(parts)
@@ -264,6 +269,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--jax", action="store_true", help="odec on JAX too, by the peers' Python")
     parser.add_argument("--no-cost", action="store_true", help="not what one stiff step costs")
     parser.add_argument("--budget", type=float, default=0.2, help="seconds of warm calls a cell")
+    parser.add_argument("--minutes", type=float, default=20.0, help="begin no problem and batch after so many")
     parser.add_argument("--longest", type=float, default=3.0, help="leave out cells whose call takes longer")
     arguments = parser.parse_args()
     arguments.peers += [JAX] if arguments.jax else []
