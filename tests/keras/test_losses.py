@@ -77,6 +77,12 @@ def test_weights_of_rows_steps_and_cells():
     assert float(NanMSE(reduction="sum")(TRUE, PRED)) == pytest.approx(8.25, rel=1e-14)
 
 
+def test_what_keras_masks_was_not_measured():
+    """A network whose first layer masks rows hands the mask on to the loss."""
+    masked = keras.layers.Masking(mask_value=-9.0, dtype="float64")(np.array([[[1.5], [2.0], [-9.0]]]))
+    assert float(NanMSE()(np.array([[[1.0], [NAN], [5.0]]]), masked)) == pytest.approx(0.25, rel=1e-14)
+
+
 def test_nothing_measured_costs_nothing():
     prediction = tf.ones((2, 3, 1))
     with tf.GradientTape() as tape:
