@@ -19,8 +19,9 @@ from odec.fit.uncertainty import LEVEL
 if TYPE_CHECKING:
     from odec.fit.result import Fit
 
-# The estimates of simulated data are to be right to a small share of their spread, not to the last digit.
-SETTINGS = Settings(gradient=1e-6, reduction=1e-11, step=1e-9, floor=-np.inf, iterations=100)
+# The estimates of simulated data are to be right to a small share of their spread, not to the last digit: a search ends
+# where a step would gain this share of one datum's part in the loss.
+ENOUGH, MOST_ITERATIONS = 1e-5, 100
 
 # A sample of a shape (n, m) from a distribution with the numbers of `odec/distributions.py`, each (1, m).
 DRAWN: dict[str, Callable[..., np.ndarray]] = {
@@ -75,7 +76,9 @@ def refitted(problem: Problem, theta: np.ndarray, measured: np.ndarray) -> Searc
     """The ends of the fits to data `measured` (n, M), each started at the parameters `theta` (Q,)."""
     count = len(measured)
     start = np.tile(problem.scale.to_search(theta), (count, 1))
-    return minimise(problem.batched(count, measured), start, problem.scale.box, SETTINGS)
+    reduction = ENOUGH / len(problem.runs.cells)
+    settings = Settings(1e-5, reduction, step=1e-9, floor=-np.inf, iterations=MOST_ITERATIONS)
+    return minimise(problem.batched(count, measured), start, problem.scale.box, settings)
 
 
 def simulated(problem: Problem, theta: np.ndarray, variance: float, count: int, seed: int) -> np.ndarray:

@@ -34,8 +34,9 @@ NEAR = 0.005
 MOST_CUTS, MOST_FAILURES = 6, 4
 # Nothing is followed further: decades on a log scale, else units. A first step where nothing is known: that of a unit.
 DECADES, UNITS, FIRST = 8.0, 1e3, 0.1
-# A point of a profile needs no more digits than a picture of it.
-SETTINGS = Settings(gradient=1e-5, reduction=1e-9, step=1e-8, floor=-math.inf, iterations=60)
+# A point of a profile needs no more digits than a picture of it: its search ends where a step would gain this share of
+# the threshold, which is some units of one datum's part in the loss.
+ENOUGH, MOST_ITERATIONS = 1e-3, 30
 # A point this share of the threshold below the optimum is a better optimum.
 BELOW = 1e-2
 
@@ -142,17 +143,19 @@ def profiles_of(
         for side in (-1, 1)
     ]
     evaluate = problem.batched(len(walkers), measured)
+    reduction = ENOUGH / len(problem.runs.cells)
+    settings = Settings(1e-4, reduction, step=1e-8, floor=-math.inf, iterations=MOST_ITERATIONS)
     while (active := [walker for walker in walkers if not walker.ended]) and not stopped():
-        _round(active, evaluate, box)
+        _round(active, evaluate, box, settings)
     return [_assembled(problem, optimum, walkers[2 * count * i :]) for i, optimum in enumerate(optima)]
 
 
-def _round(walkers: list[_Walker], evaluate: Evaluate, box: Box) -> None:
+def _round(walkers: list[_Walker], evaluate: Evaluate, box: Box, settings: Settings) -> None:
     """One more point of every profile."""
     asked = [walker.proposed() for walker in walkers]
     coordinates, owners = (np.array([getattr(walker, name) for walker in walkers]) for name in ("coordinate", "owner"))
     held = _held(evaluate, coordinates, np.array([x for x, _ in asked]), owners)
-    found = minimise(held, np.stack([start for _, start in asked]), box, SETTINGS)
+    found = minimise(held, np.stack([start for _, start in asked]), box, settings)
     for i, (walker, (x, _)) in enumerate(zip(walkers, asked, strict=True)):
         walker.take(x, float(found.loss[i]), found.z[i])
 
