@@ -188,6 +188,8 @@ _ROWS = (
          "odec fit model.ode data.csv --profiles", "odec fit model.ode data.csv --profiles --starts 20"),
     Code("W0609", "the gradient differs from finite differences", "The loss is not smooth at the first guess, or the step is too large; a search may stop early.",
          "odec check model.ode --data data.csv --step 1", "odec check model.ode --data data.csv --step 0.01"),
+    Code("W0607", "the weights of a net are not trained", "They are drawn by chance, so that the run says nothing about the model.",
+         "odec.solve(model)", "odec.solve(model, params=layer.parameters())"),
 )  # fmt: skip
 
 CODES: dict[str, Code] = {row.code: row for row in _ROWS}

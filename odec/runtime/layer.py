@@ -19,7 +19,7 @@ from odec.runtime.cell import Cell, cell_of
 from odec.runtime.description import Description
 from odec.runtime.equations import Equations, Slots
 from odec.runtime.given import check_names, check_supplied, ordered
-from odec.runtime.nets import NetWeights, check_nets, check_shared, joined
+from odec.runtime.nets import NetWeights, check_nets, check_shared, joined, with_weights
 from odec.runtime.precision import caution_time, full_precision
 from odec.runtime.recurrence import Recurrence, signal_of
 from odec.runtime.rows import by_states, layer_method, layer_timing
@@ -52,7 +52,7 @@ class Layer(keras.layers.Layer):
         outputs: names of states and outputs to return as columns, by default the states.
         return_sequences: False returns the last row alone, (batch, columns).
         params: first guesses other than the model's, by name.
-        frozen: names of params that are not trained.
+        frozen: names of params, and of nets, that are not trained.
         consts: values of consts other than the model's, by name.
         sizes: values of sizes other than the model's; each may also be said as an argument of its name, `N=100`.
         nets: a Keras model for each net that the text only names, `net g(x, y) -> 1`; each may also be said as an
@@ -125,7 +125,7 @@ class Layer(keras.layers.Layer):
             "outputs": None if outputs is None else list(outputs),
             "return_sequences": bool(return_sequences),
             "params": {name: _plain(value) for name, value in (params or {}).items()},
-            "frozen": list(frozen),
+            "frozen": with_weights(description, frozen),
             "consts": {name: float(value) for name, value in (consts or {}).items()},
             "sizes": {name: int(value) for name, value in sizes.items()},
             "input_times": None if input_times is None else [float(t) for t in input_times],

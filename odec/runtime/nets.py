@@ -7,7 +7,7 @@ out of them, as those of the other params do: a variable that is read inside a l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import Any
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from odec.diagnostics import OdecError, nearest
+from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.runtime.arrays import stacked
 from odec.runtime.description import Description, Net, Param
 from odec.runtime.working import as_tensor
@@ -45,6 +45,24 @@ def check_nets(model: Any) -> None:
             f"{name} has a net `{net}` that the text does not describe",
             f"hand a Keras model over: `{name}({net}=model)`, `{name}.with_nets({net}=model)`, or write its layers",
         )
+
+
+def with_weights(description: Description, names: Sequence[str]) -> list[str]:
+    """The names with those of nets replaced by the names of their weights."""
+    weights = {net.name: net.weights for net in description.nets if net.layers}
+    return [weight for name in names for weight in weights.get(name, (name,))]
+
+
+def drawn(description: Description, values: Collection[str]) -> tuple[Diagnostic, ...]:
+    """W0607 where a run takes the weights of a net that the text describes as they are drawn; `values` are the names
+    of the params that were given."""
+    found = [net.name for net in description.nets if net.layers and not any(w in values for w in net.weights)]
+    if not found:
+        return ()
+    names = ", ".join(f"`{name}`" for name in found)
+    message = f"the weights of {names} are drawn by chance, and not trained"
+    cure = "train the layer with Keras, and hand its values over: `params=layer.parameters()`"
+    return (Diagnostic("W0607", message, help=cure, severity="warning"),)
 
 
 def check_shared(nets: Mapping[str, Any], rows: Collection[str]) -> None:

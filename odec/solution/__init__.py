@@ -61,6 +61,7 @@ def solve(
     from odec.runtime import request, simulate
     from odec.runtime.adaptive import RTOL, Adaptive
     from odec.runtime.methods import DEFAULT_METHOD
+    from odec.runtime.nets import drawn
     from odec.runtime.schedule import Schedule
     from odec.solution import adaptive, fixed
     from odec.solution.task import Task
@@ -80,7 +81,7 @@ def solve(
     columns = simulate.default_columns(model)
     request.check_initial(model, init)
     far = float(rows[np.argmax(np.abs(rows - begin))])
-    notes = outside(description, signal, begin, far)
+    notes = (*outside(description, signal, begin, far), *drawn(description, params))
     task = Task(model, columns, values, consts, init, dtype, signal, before, notes)
     if choice.step is not None:
         steps = Schedule.fixed(begin, rows, choice.step)

@@ -176,6 +176,17 @@ def test_a_cell_and_an_adaptive_layer_go_the_same_way() -> None:
     np.testing.assert_allclose(np.asarray(adaptive(START))[:, -1], expected[:, -1], rtol=3e-3)
 
 
+def test_a_net_is_frozen_by_its_name_and_an_untrained_one_is_said() -> None:
+    layer = layer_of(frozen=["g", "k"])
+    assert [weight.name for weight in layer.trainable_weights] == ["r"]
+    again = type(layer).from_config(layer.get_config())
+    again.build((None, 2))
+    assert [weight.name for weight in again.trainable_weights] == ["r"]
+    (note,) = odec.solve(model_of(NET), times=[0.1]).notes
+    assert note.code == "W0607" and "`g`" in note.message
+    assert not odec.solve(model_of(NET), times=[0.1], params=layer.parameters()).notes
+
+
 # Training
 
 
