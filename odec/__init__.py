@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from odec.compiler import Compiled, check, compile_file, compile_source
     from odec.diagnostics import Diagnostic, OdecError
     from odec.fit.fitting import Fit, fit
+    from odec.fit.preflight import preflight
     from odec.loading import load_model
     from odec.notebook import equations
     from odec.solution import Solution, solve
@@ -42,6 +43,7 @@ _HOMES = {
     "compile_source": "odec.compiler",
     "equations": "odec.notebook",
     "load_model": "odec.loading",
+    "preflight": "odec.fit.preflight",
     "solve": "odec.solution",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "equations",
     "fit",
     "load_model",
+    "preflight",
     "losses",
     "optimizers",
     "solve",
