@@ -61,9 +61,9 @@ __all__ = [
     "equations",
     "fit",
     "load_model",
-    "preflight",
     "losses",
     "optimizers",
+    "preflight",
     "solve",
 ]
 
