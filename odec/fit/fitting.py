@@ -91,7 +91,7 @@ def fit(
     """
     strategy = Strategy(method, starts, seed, epochs, learning_rate, horizon, shooting)
     layer, text = _loaded(model)
-    asked = Asked(time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights)
+    asked = Asked(time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights, method == "adam")
     made = output is not None and not Path(output).exists()
     folder = None if output is None else ready_folder(output)
     with kept_if_filled(folder, made), interruptible() as stopped:
@@ -102,9 +102,12 @@ def fit(
         if accurate and method != "adam" and not stopped():
             problem, search = _with_enough_steps(problem, search)
         found = replace(result(problem, search, method, accurate, starts, seed, journal.seconds), approach=approach)
-        if INTERRUPTED in search.reason:
-            found = _marked(found, search)
-        found = replace(with_intervals(found, profiles, bootstrap, stopped), seconds=journal.seconds)
+        if profiles or bootstrap:
+            journal.write()  # they may take longer than the search did
+            found = with_intervals(found, profiles, bootstrap, stopped)
+        if stopped():
+            found = _marked(found, search, bool(profiles or bootstrap))
+        found = replace(found, seconds=journal.seconds)
         if folder is not None:
             from odec.fit.report import write_report
 
@@ -117,10 +120,15 @@ def fit(
         return found
 
 
-def _marked(found: Fit, search: Search) -> Fit:
-    """The fit with what must be said of one that was interrupted."""
+def _marked(found: Fit, search: Search, with_more: bool) -> Fit:
+    """The fit with what must be said of one that was interrupted: in its search, or `with_more` to come behind it."""
     running, starts = int(np.sum(search.reason == INTERRUPTED)), len(search.reason)
-    message = f"the search was interrupted: {running} of {starts} starts had not ended"
+    if running:
+        message = f"the search was interrupted: {running} of {starts} starts had not ended"
+    elif with_more:
+        message = "the fit was interrupted before all intervals were found that were asked for"
+    else:
+        return found
     warning = Diagnostic("W0607", message, help="`--resume` goes on from there", severity="warning")
     return replace(found, interrupted=True, warnings=(warning, *found.warnings))
 
