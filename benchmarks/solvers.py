@@ -61,6 +61,8 @@ STARTING = 120.0
 FIRST_CALL = 120.0
 # Of the runs whose steps are priced, and the batches.
 COST_RTOL, COST_BATCHES = 1e-6, (1, 16)
+# So many states are priced at batch 1 alone, as their programs take a minute to compile.
+LARGE = 50
 COSTED = ("rober", "hires", "pollu", "brusselator")
 STIFF_BARS = ("rober", "hires", "pollu")
 
@@ -230,7 +232,8 @@ def costs(name: str, workers: dict[str, Worker]) -> list[str]:
     problem = PROBLEMS[name]
     size = sizes(problem, workers)
     columns: dict[str, dict[str, float]] = {}
-    for peer, batch in (("cvode", 1), *(("odec", batch) for batch in COST_BATCHES)):
+    batches = COST_BATCHES if len(problem.initial) < LARGE else COST_BATCHES[:1]
+    for peer, batch in (("cvode", 1), *(("odec", batch) for batch in batches)):
         if peer not in workers:
             continue
         atol = (COST_RTOL * FLOOR * size).tolist()
