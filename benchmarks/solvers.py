@@ -273,7 +273,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--no-cost", action="store_true", help="not what one stiff step costs")
     parser.add_argument("--budget", type=float, default=0.2, help="seconds of warm calls a cell")
     parser.add_argument("--minutes", type=float, default=20.0, help="begin no problem and batch after so many")
-    parser.add_argument("--longest", type=float, default=3.0, help="leave out cells whose call takes longer")
+    parser.add_argument("--longest", type=float, default=5.0, help="leave out cells whose call takes longer")
     arguments = parser.parse_args()
     arguments.peers += [JAX] if arguments.jax else []
     return arguments
@@ -437,7 +437,8 @@ def bars(cells: Sequence[Cell]) -> str:
                 ratios = {level: best_at(theirs, level)[0] / best_at(ours, level)[0] for level in levels(ours, theirs)}
                 if not ratios:
                     if ours and theirs:
-                        rows.append([name, problem, f"{batch:,}", "", "", "no common error"])
+                        why = "no common error" if any(not c.failure for c in theirs) else "its calls took too long"
+                        rows.append([name, problem, f"{batch:,}", "", "", why])
                     continue
                 least = min(ratios, key=lambda level: ratios[level])
                 span = f"{times(min(ratios.values()))} (at {least:.0e}) – {times(max(ratios.values()))}"
