@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from odec.fit.least_squares import LIMIT, NO_VALUE, Search, Settings, minimise
+from odec.fit.checkpoint import Journal, followed
+from odec.fit.least_squares import LIMIT, NO_VALUE, Search, Settings
 from odec.fit.objective import Likelihood, Squares
 from odec.fit.problem import Problem
 from odec.fit.uncertainty import LEVEL
@@ -62,23 +63,24 @@ class Bootstrap:
         return np.quantile(self.estimates, [tail, 1 - tail], axis=0).T
 
 
-def bootstrap(fit: Fit, count: int, seed: int = 0) -> Bootstrap:
-    """`count` data sets simulated at a fit's estimates, at the measured cells, each fitted from those estimates."""
+def bootstrap(fit: Fit, count: int, seed: int = 0, journal: Journal | None = None) -> Bootstrap:
+    """`count` data sets simulated at a fit's estimates, at the measured cells, each fitted from those estimates, as a
+    stage of the journal."""
     problem, theta = fit.problem, fit.values
     measured = simulated(problem, theta, fit.uncertainty.variance, count, seed)
-    search = refitted(problem, theta, measured)
+    search = refitted(problem, theta, measured, journal or Journal())
     good = ~np.isin(search.reason, list(NO_VALUE))
     unfinished = int((search.reason == LIMIT).sum())
     return Bootstrap(problem.scale.to_values(search.z[good]), count, unfinished, seed)
 
 
-def refitted(problem: Problem, theta: np.ndarray, measured: np.ndarray) -> Search:
+def refitted(problem: Problem, theta: np.ndarray, measured: np.ndarray, journal: Journal) -> Search:
     """The ends of the fits to data `measured` (n, M), each started at the parameters `theta` (Q,)."""
     count = len(measured)
     start = np.tile(problem.scale.to_search(theta), (count, 1))
     reduction = ENOUGH / len(problem.runs.cells)
     settings = Settings(1e-5, reduction, step=1e-9, floor=-np.inf, iterations=MOST_ITERATIONS)
-    return minimise(problem.batched(count, measured), start, problem.scale.box, settings)
+    return followed(journal, "bootstrap", problem.batched(count, measured), start, problem.scale.box, settings)
 
 
 def simulated(problem: Problem, theta: np.ndarray, variance: float, count: int, seed: int) -> np.ndarray:

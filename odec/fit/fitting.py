@@ -97,14 +97,14 @@ def fit(
     with kept_if_filled(folder, made), interruptible() as stopped:
         journal = Journal(None if folder is None else folder / FILE, stopped)
         problem, accurate = problem_of(layer, data, asked)
-        journal.identify(fingerprint(problem, vars(strategy), odec.__version__), resume)
+        options = vars(strategy) | {"profiles": profiles, "bootstrap": bootstrap}
+        journal.identify(fingerprint(problem, options, odec.__version__), resume)
         search, approach = searched(problem, strategy, journal, progress)
         if accurate and method != "adam" and not stopped():
             problem, search = _with_enough_steps(problem, search)
         found = replace(result(problem, search, method, accurate, starts, seed, journal.seconds), approach=approach)
         if profiles or bootstrap:
-            journal.write()  # they may take longer than the search did
-            found = with_intervals(found, profiles, bootstrap, stopped)
+            found = with_intervals(found, profiles, bootstrap, journal)
         if stopped():
             found = _marked(found, search, bool(profiles or bootstrap))
         found = replace(found, seconds=journal.seconds)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from odec.diagnostics import Diagnostic
 from odec.fit.bootstrap import bootstrap
+from odec.fit.checkpoint import Journal
 from odec.fit.profiles import Profiles, profiles
 from odec.fit.result import Fit
 
 
-def with_intervals(fit: Fit, profiled: bool, draws: int, stopped: Callable[[], bool] = lambda: False) -> Fit:
-    """The fit with its profiles where they are asked for, and with a bootstrap of so many `draws`; once `stopped` says
-    that the user wants an end, with what there is."""
-    if profiled and not stopped():
-        found = profiles(fit, stopped)
+def with_intervals(fit: Fit, profiled: bool, draws: int, journal: Journal) -> Fit:
+    """The fit with its profiles where they are asked for, and with a bootstrap of so many `draws`, all of them stages
+    of the journal; once that is stopped, with what there is."""
+    if profiled and not journal.stopped():
+        found = profiles(fit, journal)
         fit = replace(fit, profiles=found.by_name, warnings=(*fit.warnings, *_lower(fit, found)))
-    if draws and not stopped():
-        fit = replace(fit, bootstrap=bootstrap(fit, draws, fit.seed))
+    if draws and not journal.stopped():
+        drawn = bootstrap(fit, draws, fit.seed, journal)
+        if not journal.stopped():
+            fit = replace(fit, bootstrap=drawn)
     return fit
 
 

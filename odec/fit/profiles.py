@@ -14,12 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count as count_from
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import chdtri
 
-from odec.fit.least_squares import Box, Evaluate, Points, Settings, minimise
+from odec.fit.checkpoint import Journal, followed
+from odec.fit.least_squares import Box, Evaluate, Points, Settings
 from odec.fit.problem import Problem
 from odec.fit.uncertainty import LEVEL, Uncertainty
 
@@ -118,13 +120,13 @@ class Profiles:
     found_better: bool
 
 
-def profiles(fit: Fit, stopped: Callable[[], bool] = lambda: False) -> Profiles:
-    """The profiles of a fit; as far as they are when `stopped` says that the user wants an end."""
+def profiles(fit: Fit, journal: Journal | None = None) -> Profiles:
+    """The profiles of a fit, each round of points a stage of the journal; as far as they are when that is stopped."""
     problem = fit.problem
     z = problem.scale.to_search(fit.values)
     gradient = np.array([parameter.gradient for parameter in fit.parameters.values()])
     by_z = gradient * problem.scale.slope(fit.values)
-    (found,) = profiles_of(problem, [Optimum.of(problem, z, fit.loss, by_z, fit.uncertainty)], stopped=stopped)
+    (found,) = profiles_of(problem, [Optimum.of(problem, z, fit.loss, by_z, fit.uncertainty)], journal=journal)
     return found
 
 
@@ -132,7 +134,7 @@ def profiles_of(
     problem: Problem,
     optima: Sequence[Optimum],
     measured: np.ndarray | None = None,
-    stopped: Callable[[], bool] = lambda: False,
+    journal: Journal | None = None,
 ) -> list[Profiles]:
     """The profiles at each of n optima. `measured` (n, M) are the data of each, where they are not the problem's."""
     box, count = problem.scale.box, len(problem.scale.names)
@@ -145,19 +147,24 @@ def profiles_of(
     evaluate = problem.batched(len(walkers), measured)
     reduction = ENOUGH / len(problem.runs.cells)
     settings = Settings(1e-4, reduction, step=1e-8, floor=-math.inf, iterations=MOST_ITERATIONS)
-    while (active := [walker for walker in walkers if not walker.ended]) and not stopped():
-        _round(active, evaluate, box, settings)
+    journal, rounds = journal or Journal(), count_from(1)
+    while (active := [walker for walker in walkers if not walker.ended]) and not journal.stopped():
+        held, starts, values = _next_points(active, evaluate)
+        search = followed(journal, f"profiles {next(rounds)}", held, starts, box, settings)
+        if journal.stopped():
+            break
+        for i, (walker, x) in enumerate(zip(active, values, strict=True)):
+            walker.take(x, float(search.loss[i]), search.z[i])
     return [_assembled(problem, optimum, walkers[2 * count * i :]) for i, optimum in enumerate(optima)]
 
 
-def _round(walkers: list[_Walker], evaluate: Evaluate, box: Box, settings: Settings) -> None:
-    """One more point of every profile."""
+def _next_points(walkers: list[_Walker], evaluate: Evaluate) -> tuple[Evaluate, np.ndarray, list[float]]:
+    """One more point of every profile: the loss with one coordinate held at its value, where to start, the values."""
     asked = [walker.proposed() for walker in walkers]
     coordinates, owners = (np.array([getattr(walker, name) for walker in walkers]) for name in ("coordinate", "owner"))
-    held = _held(evaluate, coordinates, np.array([x for x, _ in asked]), owners)
-    found = minimise(held, np.stack([start for _, start in asked]), box, settings)
-    for i, (walker, (x, _)) in enumerate(zip(walkers, asked, strict=True)):
-        walker.take(x, float(found.loss[i]), found.z[i])
+    values = [x for x, _ in asked]
+    held = _held(evaluate, coordinates, np.array(values), owners)
+    return held, np.stack([start for _, start in asked]), values
 
 
 def _held(evaluate: Evaluate, coordinates: np.ndarray, values: np.ndarray, owners: np.ndarray) -> Evaluate:

@@ -116,6 +116,26 @@ def test_ctrl_c_writes_what_there_is_and_resume_goes_on(files: Path, tmp_path: P
     assert not (tmp_path / FILE).exists()
 
 
+@pytest.mark.parametrize("stage", ["profiles 3", "bootstrap"])
+def test_intervals_that_are_interrupted_go_on(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    keep, asked = Journal.keep, OPTIONS | {"starts": 1, "profiles": True, "bootstrap": 20}
+
+    def interrupted(self: Journal, name: str, arrays: Any) -> None:
+        if name == stage:
+            signal.raise_signal(signal.SIGINT)
+        keep(self, name, arrays)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as stop:
+        patch.setattr(Journal, "keep", interrupted)
+        fit(files / "model.ode", files / "data.csv", output=tmp_path, **asked)
+    assert stop.value.fit.interrupted and stop.value.fit.converged and stop.value.fit.bootstrap is None
+    assert "interrupted before all intervals" in stop.value.fit.text
+    resumed = fit(files / "model.ode", files / "data.csv", output=tmp_path, resume=True, **asked)
+    assert facts(resumed) == facts(whole(files, **asked))
+
+
 def test_a_checkpoint_of_another_fit_is_refused(files: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         fit(files / "model.ode", files / "data.csv", output=tmp_path, progress=interrupting(2), **OPTIONS)
