@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from odec.fit.pictures import Picture, pictures_of
 from odec.fit.style import STYLE
-from odec.fit.text import METHOD_NAMES, interval_said, profile_said
+from odec.fit.text import METHOD_NAMES, bounds_said, interval_said, profile_said
 
 if TYPE_CHECKING:
     from odec.fit.result import Fit
@@ -99,7 +99,7 @@ def _estimates(fit: Fit) -> str:
         if fit.bootstrap is not None:
             low, high = fit.bootstrap.intervals[i]
             cells.append(interval_said((low, high)))
-        rows.append([*cells, f"{p.start:g}", f"[{p.lower:g}, {p.upper:g}]{' log' if p.log else ''}"])
+        rows.append([*cells, f"{p.start:g}", bounds_said(p.lower, p.upper, p.log)])
     rows += [[f"<b>{escape(name)}</b>", f"{x:.6g}", "fixed"] for name, x in fit.fixed.items()]
     return _table([*header, "start", "bounds"], rows) + _bootstrap_note(fit)
 

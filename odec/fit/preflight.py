@@ -15,7 +15,7 @@ from odec.fit.cautions import before_search
 from odec.fit.problem import Problem
 from odec.fit.setup import Asked, problem_of
 from odec.fit.steps import StepCheck, checked_step, not_finite
-from odec.fit.text import aligned
+from odec.fit.text import aligned, bounds_said
 from odec.fit.uncertainty import Uncertainty, uncertainty
 from odec.runtime.methods import ADAPTIVE_METHOD, STIFF_METHOD
 
@@ -231,7 +231,7 @@ def _parameters(found: Preflight) -> list[tuple[str, ...]]:
     scale = found.problem.scale
     for i, (name, value) in enumerate(found.searched.items()):
         said = f"{found.expected[i]:.0%}" if found.expected[i] < 10 else f"{found.expected[i]:.1g}-fold"
-        bounds = f"[{scale.lower[i]:g}, {scale.upper[i]:g}]{' log' if scale.log[i] else ''}"
+        bounds = bounds_said(scale.lower[i], scale.upper[i], bool(scale.log[i]))
         rows.append((name, f"{value:g}", bounds, said if np.isfinite(found.expected[i]) else "not determined"))
     return rows
 

@@ -66,12 +66,17 @@ def _likelihood(fit: Fit) -> list[str]:
 def _table(fit: Fit) -> list[str]:
     rows = [("parameter", "estimate", "std. error", "95 % interval", "start", "bounds", "")]
     for p in fit.parameters.values():
-        bounds = f"[{p.lower:g}, {p.upper:g}]" if math.isfinite(p.lower) or math.isfinite(p.upper) else "-"
         error = "-" if p.standard_error is None else f"{p.standard_error:.3g}"
         within = "-" if p.interval is None else interval_said(p.interval)
-        log = " log" if p.log else ""
-        rows.append((p.name, f"{p.estimate:.6g}", error, within, f"{p.start:g}", bounds + log, p.description))
+        bounds = bounds_said(p.lower, p.upper, p.log)
+        rows.append((p.name, f"{p.estimate:.6g}", error, within, f"{p.start:g}", bounds, p.description))
     return aligned(rows)
+
+
+def bounds_said(lower: float, upper: float, log: bool) -> str:
+    """Bounds as a model has them."""
+    said = f"[{lower:g}, {upper:g}]" if math.isfinite(lower) or math.isfinite(upper) else "-"
+    return f"{said} log" if log else said
 
 
 def interval_said(interval: tuple[float, float]) -> str:
