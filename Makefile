@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # TensorFlow keeps what XLA compiled until its process ends: all tests in two processes take more than 20 GB. So they run
 # in parts, each in processes of its own; a part that fails stops none of the others.
-PARTS := "tests/runtime" "tests/fit tests/cli" "tests --ignore=tests/runtime --ignore=tests/fit --ignore=tests/cli"
+PARTS := "tests/runtime" "tests/keras" "tests/fit tests/cli" "tests --ignore=tests/runtime --ignore=tests/keras --ignore=tests/fit --ignore=tests/cli"
 # A build for the CPU of this release lies on CI's disk; a range would fetch several GB for GPUs.
 TORCH := torch==2.13.0
 RUN_TESTS := failed=0; for part in $(PARTS); do $(PYTEST) $$part || failed=1; done; exit $$failed
