@@ -21,11 +21,13 @@ import numpy as np
 @dataclass(frozen=True)
 class Points:
     """n points: `loss` (n,), infinite where it lies outside its domain and NaN where it has no value; `residuals`
-    (n, M) and `jacobian` (n, M, P) of its quadratic model."""
+    (n, M) and `jacobian` (n, M, P) of its quadratic model. `z` (n, P) is where they are, if not where they were asked
+    for: some coordinates may have a best value in closed form."""
 
     loss: np.ndarray
     residuals: np.ndarray
     jacobian: np.ndarray
+    z: np.ndarray | None = None
 
 
 def squares(residuals: np.ndarray, jacobian: np.ndarray) -> Points:
@@ -41,6 +43,7 @@ RUNNING = ""
 GRADIENT = "the gradient vanishes"
 REDUCTION = "the loss no longer falls"
 STEP = "the steps became tiny"
+SLOW = "the loss hardly falls any more"
 EXACT = "the data are met exactly"
 LIMIT = "the limit of iterations was reached"
 UNFINISHED = "all epochs were run before an optimum was reached"
@@ -50,7 +53,7 @@ OUTSIDE = "a model value or sd lies outside the domain of its distribution at th
 NO_VALUE = frozenset({NOT_FINITE, OUTSIDE})
 # A loss beyond this has overflowed, or is about to: the point counts as one that cannot be computed.
 LARGEST = 1e100
-CONVERGED = frozenset({GRADIENT, REDUCTION, STEP, EXACT})
+CONVERGED = frozenset({GRADIENT, REDUCTION, STEP, SLOW, EXACT})
 UNFINISHED_WITH_RESULT = frozenset({LIMIT, UNFINISHED, INTERRUPTED})
 
 
@@ -60,12 +63,15 @@ class Settings:
 
     `gradient`: cosine between the residuals and any column of the Jacobian. `reduction`: fall of the loss against the
     sum of the squared residuals, both measured and predicted. `step`: step against position, in search units. `floor`:
-    a loss that is only rounding.
+    a loss that is only rounding. `slow`: fall of the loss against the sum of the squared residuals in `patience` steps,
+    which ends a walk along a valley whose ground is flat.
     """
 
     gradient: float = 1e-9
     reduction: float = 1e-13
     step: float = 1e-11
+    slow: float = 1e-7
+    patience: int = 25
     floor: float = 0.0
     iterations: int = 300
     radius: float = 1.0
@@ -99,7 +105,8 @@ class Search:
     """Where every start stands: all that a search needs to go on, as plain arrays (so it can be stored and resumed).
 
     `z` (S, P) position, `loss` (S,), `residuals` (S, M), `jacobian` (S, M, P), `radius` (S,),
-    `iterations` and `evaluations` (S,), `reason` (S,) "" while a start is running.
+    `iterations` and `evaluations` (S,), `reason` (S,) "" while a start is running. `milestone` (S,) is the loss some
+    steps ago.
     """
 
     z: np.ndarray
@@ -111,6 +118,7 @@ class Search:
     evaluations: np.ndarray
     reason: np.ndarray
     history: list[float] = field(default_factory=list)
+    milestone: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def running(self) -> np.ndarray:
@@ -128,6 +136,7 @@ def begin(evaluate: Evaluate, start: np.ndarray, box: Box, settings: Settings) -
     z = np.clip(np.array(start, dtype=float), box.lower, box.upper)
     count = len(z)
     points = evaluate(z, np.arange(count))
+    z = z if points.z is None else np.clip(points.z, box.lower, box.upper)
     good = _usable(points)
     reason = np.full(count, RUNNING, dtype=object)
     reason[~good] = np.where(np.isposinf(points.loss[~good]), OUTSIDE, NOT_FINITE)
@@ -143,6 +152,7 @@ def begin(evaluate: Evaluate, start: np.ndarray, box: Box, settings: Settings) -
         iterations=np.zeros(count, dtype=int),
         evaluations=np.ones(count, dtype=int),
         reason=reason,
+        milestone=loss.copy(),
     )
 
 
@@ -154,7 +164,7 @@ def advance(search: Search, evaluate: Evaluate, box: Box, settings: Settings) ->
         return
     z, residuals, jacobian = search.z[rows], search.residuals[rows], search.jacobian[rows]
     unit = box.unit(z, jacobian, residuals)
-    model = _Model(residuals, jacobian * unit[:, None, :])
+    model = _Model(residuals, jacobian * unit[:, None, :]).compressed()
     step = _step_in_box(model, search.radius[rows], (box.lower - z) / unit, (box.upper - z) / unit)
     predicted = model.reduction(step)
     trial = np.clip(z + step * unit, box.lower, box.upper)
@@ -172,10 +182,12 @@ def advance(search: Search, evaluate: Evaluate, box: Box, settings: Settings) ->
     size = np.linalg.norm(z / unit, axis=1)
     _end(search, rows, accepted, gained, predicted, new.loss, length, size, settings)
     taken = rows[accepted]
-    search.z[taken] = trial[accepted]
+    there = trial if new.z is None else np.clip(new.z, box.lower, box.upper)
+    search.z[taken] = there[accepted]
     search.residuals[taken] = new.residuals[accepted]
     search.jacobian[taken] = new.jacobian[accepted]
     search.loss[taken] = new.loss[accepted]
+    _end_slow(search, rows, settings)
 
 
 def minimise(
@@ -227,6 +239,13 @@ class _Model:
         change = np.einsum("nmp,np->nm", self.jacobian, step)
         return -np.einsum("nm,nm->n", change, 2 * self.residuals + change)
 
+    def compressed(self) -> _Model:
+        """The same up to a constant, with no more residuals than parameters: J = QR by Householder's reflections."""
+        if self.jacobian.shape[1] <= self.jacobian.shape[2]:
+            return self
+        q, r = np.linalg.qr(self.jacobian)
+        return _Model(np.einsum("nmk,nm->nk", q, self.residuals), r)
+
     def rows(self, chosen: np.ndarray) -> _Model:
         return replace(self, residuals=self.residuals[chosen], jacobian=self.jacobian[chosen])
 
@@ -256,6 +275,14 @@ def _end_at_stationary(search: Search, rows: np.ndarray, box: Box, settings: Set
     spent = ~flat & (search.iterations[rows] >= settings.iterations)
     search.reason[rows[spent]] = LIMIT
     return flat | spent
+
+
+def _end_slow(search: Search, rows: np.ndarray, settings: Settings) -> None:
+    """Ends the starts whose loss has hardly fallen since the last milestone; sets the next one."""
+    rows = rows[(search.iterations[rows] % settings.patience == 0) & (search.reason[rows] == RUNNING)]
+    fallen = search.milestone[rows] - search.loss[rows]
+    search.reason[rows[fallen <= settings.slow * _squared(search.residuals[rows])]] = SLOW
+    search.milestone[rows] = search.loss[rows]
 
 
 def _step_in_box(model: _Model, radius: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -157,6 +157,15 @@ COUNTS = frozenset({"poisson", "negbinomial"})
 POSITIVE = frozenset({"lognormal"})
 
 
+def standardised(kind: str, measured: np.ndarray, numbers: Numbers) -> np.ndarray:
+    """(y - m)/s of measurements under normal, lognormal (of the logarithms), Laplace's or Student's distribution."""
+    location, scale, *_ = numbers
+    with np.errstate(all="ignore"):
+        if kind == "lognormal":
+            return np.asarray((np.log(location) - np.log(measured)) / scale)
+        return np.asarray((location - measured) / scale)
+
+
 def factored(
     found: Density, slopes: np.ndarray, kept: Sequence[int], expected: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:

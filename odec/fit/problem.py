@@ -11,9 +11,10 @@ import numpy as np
 from odec.fit.data import Data
 from odec.fit.experiments import Design
 from odec.fit.least_squares import Evaluate, Points
+from odec.fit.noise_scales import NoiseScale, with_best_scales
 from odec.fit.objective import Likelihood, Objective, Squares
 from odec.fit.priors import prior_terms
-from odec.fit.runs import Runs
+from odec.fit.runs import Prediction, Runs
 from odec.fit.scale import Scale
 from odec.fit.timing import Timing
 
@@ -30,12 +31,14 @@ SAME_LOSS = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is fitted: the loss of the `objective`, and of the priors, in the coordinates of `scale`."""
+    """What is fitted: the loss of the `objective`, and of the priors, in the coordinates of `scale`. `noise_scales` are
+    the coordinates whose best values are known in closed form."""
 
     runs: Runs
     scale: Scale
     objective: Objective
     weights: str = "none"
+    noise_scales: tuple[NoiseScale, ...] = ()
 
     @property
     def model(self) -> Any:
@@ -90,9 +93,12 @@ class Problem:
     def evaluate(self, z: np.ndarray, batch: int = 0, expected: bool = False) -> Points:
         """The loss at search coordinates `z` (n, Q) with its quadratic model, in one compiled call of at least `batch`
         rows for each experiment."""
-        theta = self.scale.to_values(z)
-        prediction = self.runs.with_slopes(theta, self.objective.needs_states, batch)
-        points = self.objective.points(prediction, expected)
+        prediction = self.runs.with_slopes(self.scale.to_values(z), self.objective.needs_states, batch)
+        return self._points(prediction, expected)
+
+    def _points(self, prediction: Prediction, expected: bool = False) -> Points:
+        """The loss of a prediction, and of the priors, by search coordinates."""
+        theta, points = prediction.theta, self.objective.points(prediction, expected)
         own, residuals, jacobian = prior_terms(self.design.coordinates, theta)
         with np.errstate(invalid="ignore", over="ignore"):
             slopes = np.concatenate([points.jacobian, jacobian], axis=1) * self.scale.slope(theta)[:, None, :]
@@ -101,11 +107,31 @@ class Problem:
     def batched(self, starts: int, measured: np.ndarray | None = None) -> Evaluate:
         """`evaluate` for a search of `starts` starts: few batch sizes, so few compilations. Each start may have data
         `measured` (S, M) of its own."""
-        sizes = batch_sizes(starts)
 
         def evaluate(z: np.ndarray, rows: np.ndarray) -> Points:
             problem = self if measured is None else self.with_measured(measured[rows])
-            return problem.evaluate(z, min(size for size in sizes if size >= len(z)))
+            return problem.evaluate(z, self._batch(starts, len(z)))
+
+        return evaluate
+
+    def _batch(self, starts: int, points: int) -> int:
+        """The size of a batch for some points of a search. Adaptive runs go in blocks of equal length anyway."""
+        if self.timing.is_adaptive:
+            return starts
+        return min(size for size in batch_sizes(starts) if size >= points)
+
+    def searching(self, starts: int) -> Evaluate:
+        """`batched` for a search in which the scales of noise always have their best values."""
+        plain = self.batched(starts)
+        if not self.noise_scales:
+            return plain
+        likelihood = self.objective
+        assert isinstance(likelihood, Likelihood)
+
+        def evaluate(z: np.ndarray, rows: np.ndarray) -> Points:
+            found = self.runs.with_slopes(self.scale.to_values(z), likelihood.needs_states, self._batch(starts, len(z)))
+            best = with_best_scales(likelihood, self.noise_scales, found)
+            return replace(self._points(best), z=self.scale.to_search(best.theta))
 
         return evaluate
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,12 @@ from odec.fit.experiments import Design, Group, Slots, moving_params
 from odec.fit.timing import Timing
 from odec.runtime import simulate
 from odec.runtime.adaptive import Adaptive
+from odec.runtime.driving import longest_block
 from odec.runtime.signals import Signal
 from odec.runtime.steering import STIFF, TOO_MANY, TOO_SMALL
+
+# A run of known length may have so many times the rows that are needed.
+MOST_PADDED = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,9 @@ class _Part:
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """A model, its experiments and a solver. `inputs` drive it: the values of the experiments are its batch."""
+    """A model, its experiments and a solver. `inputs` drive it: the values of the experiments are its batch.
+
+    `lengths` are the numbers of rows that were run before, by what was asked: another number compiles again."""
 
     model: Any
     data: Data
@@ -71,6 +77,7 @@ class Runs:
     solver: str
     timing: Timing
     inputs: Signal | None = None
+    lengths: dict[Any, set[int]] = field(default_factory=dict)
 
     @cached_property
     def cells(self) -> Cells:
@@ -82,7 +89,7 @@ class Runs:
         return self._predicted(theta, states, False, 0)
 
     def with_slopes(self, theta: np.ndarray, states: bool = False, batch: int = 0) -> Prediction:
-        """The same with slopes. The calls are padded to `batch` rows of each experiment with copies of the first."""
+        """The same with slopes, with the shapes of a call for `batch` points at least."""
         return self._predicted(theta, states, True, batch)
 
     def solution(self, theta: np.ndarray, experiment: int, times: np.ndarray, columns: Sequence[str]) -> np.ndarray:
@@ -137,6 +144,11 @@ class Runs:
         slots, moving = self.design.params, moving_params(self.model)
         return tuple(name for i, name in enumerate(slots.names) if name in moving and (slots.index[:, i] >= 0).any())
 
+    @property
+    def moving(self) -> frozenset[int]:
+        """The coordinates on which a solution depends."""
+        return frozenset(int(q) for group in self.design.groups for q in self._slots(group).index.ravel() if q >= 0)
+
     def _slots(self, group: Group) -> Slots:
         """What a group's solution is differentiated by: params, and start values that are searched."""
         params = self.design.params.rows(group.experiments).columns(self._moving)
@@ -169,7 +181,6 @@ class Runs:
         names = self.model.description.state_elements if states else ()
         columns = (*self.data.names, *(name for name in names if name not in self.data.names))
         places = [columns.index(name) for name in names]
-        padded = np.concatenate([theta, np.repeat(theta[:1], max(batch - count, 0), axis=0)])
         found = Prediction(
             theta,
             np.zeros((count, size)),
@@ -178,15 +189,16 @@ class Runs:
             np.zeros((count, size, len(names), width if slopes else 0)),
         )
         for part in self._parts:
-            run = {"method": self.solver, "columns": columns, **self._given(part.group, padded)}
             row, moment, column = part.place
-            shape = (len(padded), len(part.group.experiments))
+            shape = (count, len(part.group.experiments))
+            slots = self._slots(part.group)
+            rows = self._rows(part, slots.names if slopes else None, columns, shape[0] * shape[1], batch * shape[1])
+            run = {"method": self.solver, "columns": columns, **_padded(self._given(part.group, theta), rows)}
             if not slopes:
-                values = self._shaped(simulate.solve(self.model, self.timing.at(part.times), **run), shape)[:count]
+                values = _shaped(simulate.solve(self.model, self.timing.at(part.times), **run), shape)
             else:
-                slots = self._slots(part.group)
                 values, moved = (
-                    self._shaped(array, shape)[:count]
+                    _shaped(array, shape)
                     for array in simulate.sensitivities(self.model, self.timing.at(part.times), wrt=slots.names, **run)
                 )
                 onto = slots.matrix(width)[row]
@@ -199,10 +211,43 @@ class Runs:
                 found.states[:, part.cells, i] = values[:, row, moment, place]
         return found
 
-    @staticmethod
-    def _shaped(array: Any, shape: tuple[int, int]) -> np.ndarray:
-        array = np.asarray(array)
-        return array.reshape(*shape, *array.shape[1:])
+    def _rows(
+        self, part: _Part, wrt: tuple[str, ...] | None, columns: tuple[str, ...], needed: int, wanted: int
+    ) -> int:
+        """How many rows to run where some are `needed`, and as many as `wanted` will be: few different numbers."""
+        rows = max(needed, wanted)
+        if self.timing.is_adaptive:
+            block = longest_block(len(self.model.description.state_elements) * (1 + len(wrt or ())))
+            if rows > block:
+                rows = -(-needed // block) * block
+        else:
+            block = rows
+        key = (part.group.experiments, self.solver, self.timing.is_adaptive, wrt, columns)
+        known = self.lengths.setdefault(key, set())
+        if rows <= block:
+            # A longer run costs less than a compilation, unless it is much longer.
+            rows = min((length for length in known if rows <= length <= MOST_PADDED * rows), default=rows)
+        known.add(min(rows, block))
+        return rows
+
+
+def _padded(given: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """What `Runs._given` gives with copies of the first row behind the others, so many in all."""
+
+    def longer(array: np.ndarray) -> np.ndarray:
+        return np.concatenate([array, np.repeat(array[:1], rows - len(array), axis=0)])
+
+    inputs = given["inputs"]
+    if inputs is not None and inputs.values.shape[-1] > 1:
+        inputs = Signal(inputs.knots, np.moveaxis(longer(np.moveaxis(inputs.values, -1, 0)), 0, -1))
+    consts, initial = ({name: longer(array) for name, array in given[key].items()} for key in ("consts", "initial"))
+    return {"params": longer(given["params"]), "consts": consts, "initial": initial, "inputs": inputs}
+
+
+def _shaped(array: Any, shape: tuple[int, int]) -> np.ndarray:
+    """The first rows of an array, as (points, experiments, …)."""
+    array = np.asarray(array)[: shape[0] * shape[1]]
+    return array.reshape(*shape, *array.shape[1:])
 
 
 def _chained(slopes: np.ndarray, onto: np.ndarray) -> np.ndarray:

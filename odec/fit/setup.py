@@ -14,6 +14,7 @@ from odec.fit.data import Data, read_data
 from odec.fit.experiments import by_coordinate, design_of
 from odec.fit.likelihoods import COUNTS, POSITIVE
 from odec.fit.noise import NoiseAt, NoiseProgram, dependence
+from odec.fit.noise_scales import NoiseScale, noise_scales
 from odec.fit.objective import Likelihood, NoiseOf, Objective, Squares, noise_rows
 from odec.fit.priors import check_priors
 from odec.fit.problem import Problem
@@ -31,6 +32,8 @@ from odec.runtime.signals import at_times, interpolated
 WEIGHTS = ("none", "scale", "sd")
 # Columns whose magnitudes differ by more than this share a sum of squares unfairly.
 UNEQUAL = 30.0
+# The tolerance of a fit that is told neither step nor tolerance.
+RTOL = 1e-8
 # So many draws of the params show which arguments of a noise depend on them.
 DRAWS = 4
 
@@ -50,6 +53,8 @@ class Asked:
     inputs: Mapping[str, Any] | None = None
     conditions: Any = None
     weights: str = "none"
+    # Steps of equal length also where nothing is said of them.
+    fixed: bool = False
 
 
 def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
@@ -70,7 +75,10 @@ def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
     length = asked.step if asked.step is not None else defaults.step
     if asked.rtol is not None and asked.step is not None:
         raise OdecError.of("E0606", "a step and a tolerance were asked for", help="give one of them")
-    wanted = asked.solver or defaults.method
+    wanted, rtol = asked.solver or defaults.method, asked.rtol
+    has_error = wanted in (None, AUTO) or bool(tableau(wanted).error)
+    if rtol is None and length is None and has_error and not (description.is_map or asked.fixed):
+        rtol = RTOL
     runs = Runs(
         layer,
         table,
@@ -81,12 +89,12 @@ def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
         read_inputs(description, given, table.experiments),
     )
     runs.timing.fixed(table.distinct_times)  # a wrong step is said before anything is compiled
-    if asked.rtol is not None:
-        runs = adaptive(runs, asked.rtol, wanted, scale.start)
+    if rtol is not None:
+        runs = adaptive(runs, rtol, wanted, scale.start)
     objective = _objective(runs, scale, asked.weights)
     check_priors(design.coordinates, isinstance(objective, Likelihood))
-    problem = Problem(runs, scale, objective, asked.weights)
-    if asked.rtol is not None or length is not None:
+    problem = Problem(runs, scale, objective, asked.weights, _noise_scales(runs, scale, objective))
+    if rtol is not None or length is not None:
         return problem, False
     return problem.with_timing(problem.timing.with_step(found_step(problem, scale.start))), True
 
@@ -99,7 +107,9 @@ def adaptive(runs: Runs, rtol: float, method: str | None, theta: np.ndarray) -> 
     if method not in (None, AUTO):
         return replace(runs, timing=timing)
     explicit = replace(runs, timing=timing, solver=ADAPTIVE_METHOD)
-    return replace(explicit, solver=STIFF_METHOD) if explicit.is_stiff(theta) else explicit
+    # A stiff method needs derivatives of the Jacobian, which large systems do without.
+    has_derivatives = hasattr(runs.model, "rhs_x_tangent")
+    return replace(explicit, solver=STIFF_METHOD) if has_derivatives and explicit.is_stiff(theta) else explicit
 
 
 def _table(description: Description, data: Any, time: str) -> Data:
@@ -107,6 +117,9 @@ def _table(description: Description, data: Any, time: str) -> Data:
     others = {param.name: "a parameter" for param in description.params}
     others |= {const.name: "a const" for const in description.consts}
     columns = [name for u in description.inputs for name in element_names(u.name, u.shape)]
+    for net in description.nets:
+        cure = "train the layer with Keras's own `fit`, as examples/universal does"
+        raise OdecError.of("E0702", f"a fit does not train the weights of the net `{net.name}`", cure)
     for param in description.params:
         if param.shape:
             raise OdecError.of("E0702", f"`{param.name}` is an array: fitting arrays comes with a later release")
@@ -181,6 +194,16 @@ def _likelihood(runs: Runs, scale: Scale) -> Likelihood:
     for noise in found:
         _check_known(runs, noise)
     return Likelihood(cells, runs.design, program, tuple(found), by_state)
+
+
+def _noise_scales(runs: Runs, scale: Scale, objective: Objective) -> tuple[NoiseScale, ...]:
+    """The coordinates that are a scale of noise and nothing else."""
+    if not isinstance(objective, Likelihood):
+        return ()
+    coordinates = runs.design.coordinates
+    free = [q for q, param in enumerate(coordinates) if q not in runs.moving and param.prior is None]
+    drawn = scale.to_values(scale.draw(DRAWS, seed=0))
+    return noise_scales(objective, objective.rows(drawn), drawn, scale.lower, scale.upper, free) if free else ()
 
 
 def _inputs_at(runs: Runs, cells: np.ndarray) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from odec.fit.checkpoint import Journal, arrays_of, followed
+from odec.fit.coarse import coarse_first, pays
 from odec.fit.horizon import grown, horizons
 from odec.fit.least_squares import CONVERGED, GRADIENT, NOT_FINITE, Box, Search, Settings
 from odec.fit.problem import Problem
@@ -104,8 +105,11 @@ def _on_all(problem: Problem, z: np.ndarray, stage: str, journal: Journal, progr
         else:
             progress(settings.iterations if ended else int(search.iterations[0]), settings.iterations, loss)
 
-    evaluate, box = problem.batched(starts), problem.scale.box
-    search = followed(journal, stage, evaluate, z, box, settings, watch)
+    evaluate, box = problem.searching(starts), problem.scale.box
+    if pays(problem, starts):
+        search = coarse_first(problem, z, stage, journal, settings, watch)
+    else:
+        search = followed(journal, stage, evaluate, z, box, settings, watch)
     stuck, moved = nudged(search, box)
     if len(stuck) and not journal.stopped():
         again = followed(journal, f"{stage}, nudged", evaluate, moved, box, settings)
