@@ -44,6 +44,11 @@ def compiled(
     return _own.compiled(function, shapes, dtypes)
 
 
+def works_in_blocks() -> bool:
+    """Whether cores take a large batch faster in blocks: where programs are compiled for the CPU."""
+    return bool(_own.works_in_blocks())
+
+
 def compiles() -> bool:
     """Whether a layer compiles its loop by itself: not inside `plain_graph`, nor in a graph that is compiled anyway."""
     return bool(_own.compiles())

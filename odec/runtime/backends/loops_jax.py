@@ -41,6 +41,11 @@ def compiled(
     return run
 
 
+def works_in_blocks() -> bool:
+    """On the CPU."""
+    return jax.default_backend() == "cpu"
+
+
 def compiles() -> bool:
     """Always: a compiled program inside another is a part of it."""
     return True

@@ -49,6 +49,12 @@ def compiled(
     return run
 
 
+@cache
+def works_in_blocks() -> bool:
+    """On the CPU."""
+    return not tf.config.list_logical_devices("GPU")
+
+
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 

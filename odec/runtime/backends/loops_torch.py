@@ -35,6 +35,11 @@ def compiled(
     return run
 
 
+def works_in_blocks() -> bool:
+    """Never: each operation costs the same for any batch."""
+    return False
+
+
 def compiles() -> bool:
     """Nothing does."""
     return False
