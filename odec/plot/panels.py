@@ -42,7 +42,7 @@ def curve_panel(
 ) -> str:
     """A curve (T,) with its `band` (low, high) and the `drawn` one of a bootstrap, the `data` (times, values), and
     below the `residuals` (n,) in standard deviations. `measured` (times, low, high) is where new data would lie."""
-    figure = _figure(HEIGHT + 0.9)
+    figure = _figure(HEIGHT + 1.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
     if measured is not None and len(measured[0]) > 1:
         top.fill_between(*measured, color=MODEL, alpha=0.10, linewidth=0, label="95 %: a new datum")
@@ -57,7 +57,7 @@ def curve_panel(
     dots = {**DOTS, "markersize": 5.0, "rasterized": many}
     top.plot(*data, "o", color=ALERT, label="data", **dots)
     top.set_title(title)
-    top.legend(fontsize=7.5, ncols=2)
+    figure.legend(fontsize=7.5, ncols=3, loc="outside lower center")
     bottom.axhspan(-2, 2, color="#F0F0F0", linewidth=0)
     bottom.axhline(0, color=QUIET, linewidth=0.8)
     if np.isfinite(residuals).any():
@@ -129,6 +129,7 @@ def waterfall_panel(losses: np.ndarray, same: float, *, log: bool, label: str) -
         _as_numbers(axis.yaxis)
     else:
         plain_ticks(axis)
+    axis.locator_params(axis="x", integer=True)
     axis.set_xlabel("starts, the best first")
     axis.set_ylabel(label)
     axis.set_title("Starts")
