@@ -304,6 +304,8 @@ def test_what_does_not_fit_is_said() -> None:
     layer = model(steps=2, h=0.1, g=net, dtype="float64")
     with pytest.raises(ValueError, match=r"are the same for all rows"):
         layer(START, params={"g": np.zeros((3, 25))})
+    with pytest.raises(OdecError, match=r"E0702.*a fit does not train the weights of the net `g`"):
+        odec.fit(model_of(NET), {"t": [1.0, 2.0], "x": [0.4, 0.3]}, output=None)
     with pytest.raises(OdecError, match=r"E0610.*a sensitivity needs the derivatives of `g`"):
         layer.sensitivities()
     with pytest.raises(OdecError, match=r"E0610.*a stiff method needs the derivatives of `g`"):
