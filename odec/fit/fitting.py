@@ -98,7 +98,7 @@ def fit(
         journal = Journal(None if folder is None else folder / FILE, stopped)
         problem, accurate = problem_of(layer, data, asked)
         options = vars(strategy) | {"profiles": profiles, "bootstrap": bootstrap}
-        journal.identify(fingerprint(problem, options, odec.__version__), resume)
+        journal.identify(fingerprint(problem, options, odec.__version__), resume, problem.runs.lengths)
         search, approach = searched(problem, strategy, journal, progress)
         if accurate and method != "adam" and not stopped():
             problem, search = _with_enough_steps(problem, search)
