@@ -166,12 +166,13 @@ def power(x: Any, n: Any) -> Any:
             return _whole_power(x, int(n))
         if n == 0.5:
             return sqrt(x)
-        return _where_not(x == 0, lambda y: ops.power(y, n), x, _of_zero(x, n)) if n < 1 else ops.power(x, float(n))
+        n = float(n)
+        return _where_not(x == 0, lambda y: y**n, x, _of_zero(x, n)) if n < 1 else x**n
     if _is_number(x) and x != 0:
-        return ops.power(float(x), n)
+        return float(x) ** n
     x = x + ops.zeros_like(n)
     excluded = ops.logical_and(x == 0, n < 1)
-    return _where_not(excluded, lambda y: ops.power(y, n), x, _of_zero(x, n))
+    return _where_not(excluded, lambda y: y**n, x, _of_zero(x, n))
 
 
 def _of_zero(x: Any, n: Any) -> Any:
@@ -281,7 +282,7 @@ def _first_that(a: Any, b: Any, wins: Callable[[Any, Any], Any]) -> Any:
         return float(a if wins(a, b) or math.isnan(a) else b)
     # A NaN on either side wins: `a != a` only for NaN, and a comparison with a NaN b is False.
     a_wins = wins(a, b) if _is_number(a) else ops.logical_or(wins(a, b), a != a)
-    return ops.where(a_wins, a, b)
+    return ops.where(a_wins, as_tensor(a), as_tensor(b))
 
 
 def mod(x: Any, y: Any) -> Any:

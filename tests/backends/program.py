@@ -46,6 +46,14 @@ ARRAY = (
     "size N = 6\nparam F = 8\nparam w[N] = 1\nstate x[N] = 1\ndx = (roll(x, -1) - roll(x, 2))*roll(x, 1) - w*x + F\n"
 )
 
+# Off TensorFlow Keras's own operations are in float32 (`odec/runtime/backends/precision.py`).
+FUNCTIONS = """param a = 0.3
+state x = 0.7
+state y = 0.4
+dx = sin(a*x) + tanh(y)*cos(x) - min(x, y, 0.31) + atan2(y, x + 2) + x^0.3
+dy = max(x, 0.1)*exp(-a*y) - asinh(y) + mod(x, 5.37) + erf(a*x) + 0.3^y + if(x > 5, 0.1, 0.2)*floor(x + 3.35)
+"""
+
 
 @dataclass
 class Case:
@@ -81,6 +89,7 @@ CASES = {
         [[0, 0], [1, 5]],
         np.stack([1 + WAVE, 2 - WAVE])[..., None],
     ),
+    "functions": Case(FUNCTIONS, {"steps": 6, "h": 0.05, "method": "rk4"}, [[0.7, 0.4], [1.1, 0.9]]),
     "array": Case(ARRAY, {"steps": 10, "h": 0.02, "method": "rk4"}, [[1, 2, 3, 4, 5, 6], [2, 1, 0, 1, 2, 5]]),
     "stiff steps": Case(STIFF, {"steps": 10, "h": 0.05, "method": "rodas5p"}, [[2, -0.6], [1.5, 0.1]]),
     "adaptive": Case("competition", {"times": [1.0, 7.0], "rtol": 1e-11, "max_steps": 128}, [[100, 150], [40, 20]]),

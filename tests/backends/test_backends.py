@@ -10,6 +10,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,22 +25,32 @@ Numbers = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def numbers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Numbers]:
-    """`numbers(backend)`: what the program of that back end wrote; TensorFlow's has the differences too."""
-    found: dict[str, Numbers] = {}
+def numbers(request: pytest.FixtureRequest) -> Callable[[str], Numbers]:
+    """`numbers(backend)`: what the program of that back end wrote; TensorFlow's has the differences too. They are kept
+    while neither odec nor a library changes, so that `make test-backends` need not compute TensorFlow's again."""
 
     def of(backend: str) -> Numbers:
         if find_spec(backend) is None:
             pytest.skip(f"{backend} is not installed: `make test-backends` installs it")
-        if backend not in found:
-            out = tmp_path_factory.mktemp(backend) / "numbers.npz"
+        assert request.config.cache is not None
+        out = request.config.cache.mkdir(f"odec-{backend}-{digest(backend)}") / "numbers.npz"
+        if not out.exists():
             command = [sys.executable, str(PROGRAM), str(out), *(["differences"] if backend == "tensorflow" else [])]
             ran = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True)
             assert ran.returncode == 0, ran.stderr[-4000:]
-            found[backend] = dict(np.load(out))
-        return found[backend]
+        return dict(np.load(out))
 
     return of
+
+
+def digest(backend: str) -> str:
+    """Of all that the numbers depend on: odec's files, the program, and the libraries."""
+    files = [PROGRAM, *sorted((PROGRAM.parents[2] / "odec").rglob("*.py"))]
+    found = sha256(b"".join(file.read_bytes() for file in files))
+    for library in ("keras", backend, f"{backend}-cpu"):
+        with suppress(PackageNotFoundError):
+            found.update(f"{library} {version(library)}".encode())
+    return found.hexdigest()[:16]
 
 
 def off(value: Any, other: Any) -> float:

@@ -20,9 +20,11 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from odec.runtime.backends.precision import keep_float64
 from odec.runtime.moment import Finish, Moment, Step
 
 jax.config.update("jax_enable_x64", True)
+keep_float64()
 
 Tensor = Any
 

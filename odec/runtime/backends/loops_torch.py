@@ -15,7 +15,10 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
+from odec.runtime.backends.precision import keep_float64
 from odec.runtime.moment import Finish, Moment, Step
+
+keep_float64()
 
 Tensor = Any
 
