@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -218,7 +219,9 @@ def _write(target: Target, model: Any, path: Path, sample: Sequence[np.ndarray])
     if target.fixed:
         shapes = [keras.InputSpec(shape=values.shape, dtype=str(values.dtype)) for values in sample]
         options["input_signature"] = shapes if len(shapes) == 1 else [shapes]
-    with loops.plain_graph():
+    # Converters warn of their own age, and of what becomes of it in later releases of NumPy and Keras.
+    with loops.plain_graph(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         model.export(str(path), format=target.keras, verbose=False, **options)
 
 
