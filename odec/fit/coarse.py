@@ -20,12 +20,14 @@ from odec.fit.problem import Problem
 # The tolerance of a coarse search. Measured on Boehm's problem, 200 starts: as many reach the optimum with 1e-3 as with
 # 1e-5, in half the time.
 RTOL = 1e-3
+# A start that takes more coarse steps than this explodes, or is stiff while the method is explicit.
+MOST_STEPS = 3000
 # Fewer starts are searched finely at once: there is little to be saved.
 FEWEST = 8
 # A coarse search ends where the loss falls by less than its own error.
 SETTINGS = Settings(gradient=1e-6, reduction=1e-8, step=1e-6, slow=1e-4, patience=10, iterations=150)
 # Near the optimum many starts walk along a valley whose ground no data tell apart; only the best one walks to its end.
-SLOW, PATIENCE = 1e-5, 10
+SLOW, PATIENCE = 1e-3, 10
 # A start is near the best one where its likelihood is less than e^NEAR times smaller: the coarse steps may have made
 # such a difference, and it is the least that statistics calls one.
 NEAR = 2.0
@@ -43,7 +45,7 @@ def coarse_first(
 ) -> Search:
     """The ends of all starts `z` (S, Q), those near the best one found with the problem's own tolerance."""
     starts, box = len(z), problem.scale.box
-    coarse = problem.with_timing(replace(problem.timing, rtol=RTOL))
+    coarse = problem.with_timing(replace(problem.timing, rtol=RTOL, most=MOST_STEPS))
     asked = replace(SETTINGS, floor=settings.floor)
     search = followed(journal, f"{stage}, coarse", coarse.searching(starts), z, box, asked, watch)
     fine = np.zeros(starts, dtype=bool)

@@ -70,7 +70,7 @@ class Settings:
     gradient: float = 1e-9
     reduction: float = 1e-13
     step: float = 1e-11
-    slow: float = 1e-7
+    slow: float = 1e-6
     patience: int = 25
     floor: float = 0.0
     iterations: int = 300

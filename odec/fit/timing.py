@@ -9,7 +9,6 @@ import numpy as np
 from odec.runtime.adaptive import FINEST, Adaptive
 from odec.runtime.schedule import Schedule
 
-# A row that takes more steps than this is a start that explodes: it has no value.
 MOST_STEPS = 50_000
 # The sensitivities keep so many times the tolerance. They are the derivatives of what is computed, whatever its error,
 # so that a search ends at the optimum of the computed loss; this only keeps steps from passing over what the states do
@@ -24,6 +23,8 @@ class Timing:
     """Fixed steps of the length `step` from `start`, each cut into `factor`; or, where `rtol` is said, steps chosen by
     their error.
 
+    A row that takes more than `most` steps chosen by their error is a start that explodes: it has no value.
+
     A run ends at `until`: what is asked behind it is given as of then, so that the shapes stay what they are."""
 
     start: float
@@ -31,12 +32,13 @@ class Timing:
     factor: int = 1
     rtol: float | None = None
     until: float | None = None
+    most: int = MOST_STEPS
 
     def at(self, times: np.ndarray) -> Schedule | Adaptive:
         """What `simulate` takes, for a run that is asked for these times."""
         if self.rtol is None:
             return self.fixed(times)
-        return Adaptive(self.start, self._cut(times), rtol=self.rtol, most=MOST_STEPS, exact=LOOSER)
+        return Adaptive(self.start, self._cut(times), rtol=self.rtol, most=self.most, exact=LOOSER)
 
     def fixed(self, times: np.ndarray) -> Schedule:
         """The schedule of fixed steps."""
