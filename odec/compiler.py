@@ -13,6 +13,7 @@ from odec.diagnostics import Diagnostic
 from odec.emit.latex import latex_text
 from odec.emit.listing import listing
 from odec.emit.module import module_text
+from odec.emit.standalone import standalone_text
 from odec.files import write_text
 from odec.model.build import build
 from odec.model.model import Model
@@ -64,14 +65,18 @@ def compile_source(source: Source, name: str | None = None, without: tuple[str, 
     return Compiled(module_text(written, found, name), name, model, (*warnings, *unguarded(model)))
 
 
-def compile_file(path: str | Path, output: str | Path | None = None, name: str | None = None) -> Path:
+def compile_file(
+    path: str | Path, output: str | Path | None = None, name: str | None = None, standalone: bool = False
+) -> Path:
     """Compile a model file into `output` (beside the model, with the ending .py, where not said), whole or not at all.
 
-    Returns the path of the module. Raises OdecError.
+    A `standalone` module holds what it needs of the runtime: it runs where odec is not installed. Returns the path of
+    the module. Raises OdecError.
     """
     path = Path(path)
     output = Path(output) if output is not None else path.with_suffix(".py")
-    write_text(output, compile_source(Source.from_file(path), name).text)
+    text = compile_source(Source.from_file(path), name).text
+    write_text(output, standalone_text(text) if standalone else text)
     return output
 
 
