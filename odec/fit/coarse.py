@@ -27,7 +27,7 @@ FEWEST = 8
 # A coarse search ends where the loss falls by less than its own error.
 SETTINGS = Settings(gradient=1e-6, reduction=1e-8, step=1e-6, slow=1e-4, patience=10, iterations=150)
 # Near the optimum many starts walk along a valley whose ground no data tell apart; only the best one walks to its end.
-SLOW, PATIENCE = 1e-3, 10
+NEAR_SETTINGS = Settings(gradient=1e-6, reduction=1e-8, step=1e-7, slow=1e-3, patience=10)
 # A start is near the best one where its likelihood is less than e^NEAR times smaller: the coarse steps may have made
 # such a difference, and it is the least that statistics calls one.
 NEAR = 2.0
@@ -64,7 +64,7 @@ def coarse_first(
         if not len(chosen) or journal.stopped():
             break
         fine[chosen] = True
-        follow(chosen, f"{stage}, fine {turn}", replace(settings, slow=SLOW, patience=PATIENCE))
+        follow(chosen, f"{stage}, fine {turn}", replace(NEAR_SETTINGS, floor=settings.floor))
     if not journal.stopped():
         follow(np.array([search.best]), stage, settings)
     return search

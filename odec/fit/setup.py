@@ -107,9 +107,7 @@ def adaptive(runs: Runs, rtol: float, method: str | None, theta: np.ndarray) -> 
     if method not in (None, AUTO):
         return replace(runs, timing=timing)
     explicit = replace(runs, timing=timing, solver=ADAPTIVE_METHOD)
-    # A stiff method needs derivatives of the Jacobian, which large systems do without.
-    has_derivatives = hasattr(runs.model, "rhs_x_tangent")
-    return replace(explicit, solver=STIFF_METHOD) if has_derivatives and explicit.is_stiff(theta) else explicit
+    return replace(explicit, solver=STIFF_METHOD) if explicit.is_stiff(theta) else explicit
 
 
 def _table(description: Description, data: Any, time: str) -> Data:

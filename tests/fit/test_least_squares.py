@@ -14,6 +14,7 @@ from odec.fit.least_squares import (
     EXACT,
     LIMIT,
     NOT_FINITE,
+    SLOW,
     Box,
     Evaluate,
     Points,
@@ -181,6 +182,34 @@ def test_limit_of_iterations_is_kept() -> None:
     found = minimise(evaluate(rosenbrock, rosenbrock_jacobian), z[None], box(z), Settings(iterations=3))
     assert found.reason[0] == LIMIT
     assert found.iterations[0] == 3
+
+
+def test_a_walk_along_a_flat_valley_ends() -> None:
+    def residuals(p: np.ndarray) -> np.ndarray:
+        return np.array([1.0, 1e-4 * np.exp(-p[0])])
+
+    def jacobian(p: np.ndarray) -> np.ndarray:
+        return np.array([[0.0], [-1e-4 * np.exp(-p[0])]])
+
+    found = minimise(evaluate(residuals, jacobian), np.zeros((1, 1)), box(np.ones(1)), Settings(patience=3, slow=1e-7))
+    assert found.reason[0] == SLOW
+    assert found.iterations[0] == 3
+
+
+def test_a_coordinate_may_be_put_where_it_is_best() -> None:
+    """Curves a·exp(-k t): the best `a` of each k is known."""
+
+    def both(z: np.ndarray, rows: np.ndarray) -> Points:
+        curve = np.exp(-z[:, 1:] * T)
+        a = np.clip(curve @ Y / np.sum(curve**2, axis=1), 0.0, 10.0)
+        there = np.stack([a, z[:, 1]], axis=1)
+        residuals = a[:, None] * curve - Y
+        found = squares(residuals, np.stack([curve, -a[:, None] * T * curve], axis=2))
+        return Points(found.loss, found.residuals, found.jacobian, there)
+
+    found = minimise(both, np.array([[0.0, 0.1], [9.0, 5.0]]), box(np.ones(2), 0.0, 10.0))
+    oracle = least_squares(lambda p: p[0] * np.exp(-p[1] * T) - Y, [3, 0.5], xtol=1e-14, ftol=1e-14, gtol=1e-14)
+    np.testing.assert_allclose(found.z, [oracle.x, oracle.x], rtol=1e-6)
 
 
 def test_loss_never_rises_and_bounds_are_never_crossed() -> None:
