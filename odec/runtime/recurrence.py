@@ -66,6 +66,9 @@ class Recurrence:
     def _plain(self, x0: Tensor, theta: Sequence[Tensor]) -> Tensor:
         schedule = self.timing
         assert isinstance(schedule, Schedule)
+        times = ops.convert_to_tensor(schedule.times, dtype=x0.dtype)
+        if not len(schedule.counts):  # nothing but the start is asked for, and a loop over nothing does not compile
+            return self._read(times, ops.repeat(x0[None], len(schedule.times), axis=0), theta, None)
         states = loops.trajectory(
             Motion(self.equations, self.method).step,
             x0,
@@ -77,7 +80,7 @@ class Recurrence:
         )
         if not schedule.follows_intervals:
             states = ops.take(ops.concatenate([x0[None], states]), schedule.order, axis=0)
-        return self._read(ops.convert_to_tensor(schedule.times, dtype=x0.dtype), states, theta, None)
+        return self._read(times, states, theta, None)
 
     def _along_course(self, x0: Tensor, theta: Sequence[Tensor], series: Tensor | None) -> Tensor:
         equations, schedule = self.equations, self.timing

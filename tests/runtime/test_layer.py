@@ -80,6 +80,12 @@ def test_sparse_times_select_from_the_full_output(fine):
     np.testing.assert_allclose(np.asarray(full(NONE))[:, [0, 9, 19]], fine(NONE), rtol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{"h": 0.1, "method": "rk4"}, {"rtol": 1e-6}])
+def test_the_start_alone_may_be_asked_for(options):
+    y = Decay(times=[0.0, 0.0], **options)(np.array([[2.0], [3.0]]))
+    np.testing.assert_array_equal(np.asarray(y)[:, :, 0], [[2, 2], [3, 3]])
+
+
 def test_times_come_in_the_asked_order():
     layer = Forced(times=[7, 2, 50, 7], h=0.05, start=2, method="rk4", dtype="float64")
     np.testing.assert_allclose(np.asarray(layer(NONE))[0, :, 0], [1.2477899, 5, 1.5555584, 1.2477899], rtol=1e-6)
