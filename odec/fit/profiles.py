@@ -79,10 +79,10 @@ class Optimum:
 
 def threshold(problem: Problem, doubt: Uncertainty) -> float:
     """The rise of the loss at the ends of a 95 % interval; NaN for a sum of squares that tells nothing of the noise:
-    no degree of freedom is left, or it is rounding."""
+    no degree of freedom is left, or it is rounding, or the solver's error."""
     if problem.is_likelihood:
         return float(chdtri(1, 1 - LEVEL)) / 2
-    rounding = (ROUNDING * problem.size) ** 2
+    rounding = (max(ROUNDING, problem.timing.rtol or 0.0) * problem.size) ** 2
     return doubt.variance * doubt.quantile**2 if doubt.variance > rounding else math.nan
 
 

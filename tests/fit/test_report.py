@@ -75,8 +75,9 @@ def test_json_has_what_a_report_needs(folder: Path) -> None:
     assert found["seed"] == 0
     assert found["version"] == odec.__version__
     assert found["failed_starts"] == 0
-    assert found["solver"] == "dopri5"
-    assert found["step"] > 0
+    assert found["solver"] == "tsit5"
+    assert found["step"] is None
+    assert found["rtol"] == 1e-8
     assert {"loss", "seconds", "command", "data_digest", "model_digest", "rank", "correlations"} <= set(found)
 
 
@@ -98,7 +99,7 @@ def test_text_states_loss_estimates_and_errors(folder: Path) -> None:
         "std. error",
         "growth rate",
         "[1, 100] log",
-        "dopri5",
+        "tsit5",
         "seed 0",
     ):
         assert part in text
@@ -129,7 +130,8 @@ def test_fitted_model_keeps_text_and_comments_and_reproduces_the_loss(folder: Pa
         assert kept in text
     assert found["data_digest"] in text
     assert f"param K = {found['parameters']['K']['estimate']!r} in [1, 100] log" in text
-    assert loss_of(path, folder / "data.csv") == pytest.approx(found["loss"], rel=1e-6)
+    # `odec solve` takes 1e-6 where the fit took 1e-8; the residuals are a thousandth of the data.
+    assert loss_of(path, folder / "data.csv") == pytest.approx(found["loss"], rel=1e-4)
 
 
 def test_fitting_a_fitted_model_does_not_pile_up_headers(folder: Path, tmp_path: Path) -> None:
@@ -175,16 +177,16 @@ print(repr(model.predict(numpy.array([[2.0]]), verbose=0).ravel().tolist()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     times = read_data(folder / "data.csv", ["n", "half"]).times
-    solution = odec.solve(folder / "fit" / "fitted.ode", times=times)
+    solution = odec.solve(folder / "fit" / "fitted.ode", times=times, rtol=report(folder)["rtol"])
     expected = np.stack([solution["n"], solution["half"]], axis=1).ravel()
-    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-12)
+    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-8)
 
 
 def test_estimates_are_read_back(folder: Path) -> None:
     for path in (folder / "fit" / "fit.json", folder / "fit"):
         found = read_estimates(path)
         assert found.params["r"] == pytest.approx(0.35, rel=0.01)
-        assert (found.method, found.step) == ("dopri5", report(folder)["step"])
+        assert (found.method, found.step) == ("tsit5", None)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"parameters": 3}', "not json"])
