@@ -92,7 +92,8 @@ class Cell(keras.layers.Layer):
         held = ops.transpose(columns) if self._inputs else None
         before = ops.transpose(ops.cast(ops.concatenate([states[0], *rest], axis=1), dtype))
         moment = self._moment(self._time(clock), h, held)
-        packed = motion.step(moment, before, theta)
+        with loops.derivable():
+            packed = motion.step(moment, before, theta)
         if still is not None:
             packed = ops.where(still, before, packed)
         x = packed[: self.width]

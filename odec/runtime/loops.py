@@ -156,6 +156,13 @@ def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[
     return run
 
 
+def derivable() -> AbstractContextManager[None]:
+    """What is traced inside may be differentiated by whoever calls, as a step inside a loop of Keras's own is: JAX has
+    to write loops that end early as others then."""
+    manager: AbstractContextManager[None] = _own.derivable()
+    return manager
+
+
 def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream: Any) -> list[Tensor]:
     """The gradients by `inputs` of Σ upstream · function(*inputs), zero where an input does not matter."""
     return list(_own.pulled_back(function, inputs, upstream))

@@ -76,10 +76,20 @@ def repeat(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
 _differentiating: ContextVar[bool] = ContextVar("differentiating", default=False)
 
 
+@contextmanager
+def derivable() -> Iterator[None]:
+    """`bounded` loops have a derivative inside."""
+    token = _differentiating.set(True)
+    try:
+        yield
+    finally:
+        _differentiating.reset(token)
+
+
 def bounded(
     going: Callable[..., Tensor], body: Callable[..., Any], carry: Sequence[Tensor], most: int
 ) -> tuple[Tensor, ...]:
-    """A loop that ends early; where it is differentiated (`pulled_back`), one of `most` turns that do nothing at its
+    """A loop that ends early; where it is differentiated (`derivable`), one of `most` turns that do nothing at its
     end, for that has a derivative."""
     carry = tuple(map(jnp.asarray, carry))
     if _differentiating.get():
@@ -314,11 +324,8 @@ def _nothing(x: Tensor) -> Any:
 
 def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream: Any) -> list[Tensor]:
     """By reverse mode, one call."""
-    token = _differentiating.set(True)
-    try:
+    with derivable():
         outputs, back = jax.vjp(lambda *inputs: jax.tree.leaves(function(*inputs)), *inputs)
-    finally:
-        _differentiating.reset(token)
     return list(back([jnp.asarray(u, y.dtype) for u, y in zip(jax.tree.leaves(upstream), outputs, strict=True)]))
 
 

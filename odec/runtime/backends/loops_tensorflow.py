@@ -8,7 +8,7 @@ in as a tensor, and the gradient of a trajectory is written here by hand instead
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any
@@ -266,6 +266,11 @@ def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[
         return output, lambda *upstream: derivative(*map(tf.convert_to_tensor, upstream), *outputs, *inputs)
 
     return run
+
+
+def derivable() -> AbstractContextManager[None]:
+    """All loops are."""
+    return nullcontext()
 
 
 def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream: Any) -> list[Tensor]:

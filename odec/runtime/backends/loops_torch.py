@@ -7,7 +7,7 @@ Gradients are written here as on the other back ends, so that memory is that of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -200,6 +200,11 @@ class _WithGradient(torch.autograd.Function):
 def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[Tensor]]) -> Callable[..., Any]:
     """By a function of autograd's."""
     return lambda *inputs: _WithGradient.apply(forward, backward, *inputs)
+
+
+def derivable() -> AbstractContextManager[None]:
+    """All loops are."""
+    return nullcontext()
 
 
 def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream: Any) -> list[Tensor]:
