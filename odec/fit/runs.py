@@ -18,6 +18,8 @@ from odec.runtime.driving import longest_block
 from odec.runtime.signals import Signal
 from odec.runtime.steering import STIFF, TOO_MANY, TOO_SMALL
 
+# So many points are run with slopes, where that is compiled, though none are asked for.
+FEW = 16
 # A run of known length may have so many times the rows that are needed.
 MOST_PADDED = 32
 
@@ -85,8 +87,9 @@ class Runs:
         return Cells.of(self.data)
 
     def at_cells(self, theta: np.ndarray, states: bool = False) -> Prediction:
-        """The model at coordinates' values `theta` (S, Q), without slopes."""
-        return self._predicted(theta, states, False, 0)
+        """The model at coordinates' values `theta` (S, Q); slopes are not asked for."""
+        # A run with slopes that is compiled takes less time than compiling one without.
+        return self._predicted(theta, states, len(theta) <= FEW and self._has_slopes(states), 0)
 
     def with_slopes(self, theta: np.ndarray, states: bool = False, batch: int = 0) -> Prediction:
         """The same with slopes, with the shapes of a call for `batch` points at least."""
@@ -179,7 +182,7 @@ class Runs:
     def _predicted(self, theta: np.ndarray, states: bool, slopes: bool, batch: int) -> Prediction:
         count, width, size = len(theta), theta.shape[1], len(self.cells)
         names = self.model.description.state_elements if states else ()
-        columns = (*self.data.names, *(name for name in names if name not in self.data.names))
+        columns = self._columns(states)
         places = [columns.index(name) for name in names]
         found = Prediction(
             theta,
@@ -210,6 +213,16 @@ class Runs:
             for i, place in enumerate(places):
                 found.states[:, part.cells, i] = values[:, row, moment, place]
         return found
+
+    def _has_slopes(self, states: bool) -> bool:
+        """Whether adaptive runs with slopes are compiled for all experiments."""
+        ready = {(key[0], key[4]) for key in self.lengths if key[1:3] == (self.solver, True) and key[3] is not None}
+        return all((part.group.experiments, self._columns(states)) in ready for part in self._parts)
+
+    def _columns(self, states: bool) -> tuple[str, ...]:
+        """The measured columns, and behind them the other states where these are asked for."""
+        names = self.model.description.state_elements if states else ()
+        return (*self.data.names, *(name for name in names if name not in self.data.names))
 
     def _rows(
         self, part: _Part, wrt: tuple[str, ...] | None, columns: tuple[str, ...], needed: int, wanted: int
