@@ -71,7 +71,7 @@ class Journal:
         """Says what makes this fit the one it is, part by part (see `fingerprint`), and what its runs remember of the
         `lengths` of their batches (`Runs.lengths`): the last bits of a row depend on how many are run with it.
 
-        To `resume` it reads the file, where there is one, and sets the lengths; E0610 where that belongs to another
+        To `resume` it reads the file, where there is one, and sets the lengths; E0611 where that belongs to another
         fit, or is no checkpoint."""
         self._asked = dict(asked)
         self._lengths = {} if lengths is None else lengths
@@ -86,11 +86,11 @@ class Journal:
                 arrays = {name: kept[name] for name in kept.files if name not in (ASKED, LENGTHS, SECONDS)}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             message = f"`{path}` cannot be read as a checkpoint"
-            raise OdecError.of("E0610", message, help="begin anew: without `--resume`") from None
+            raise OdecError.of("E0611", message, help="begin anew: without `--resume`") from None
         changed = [part for part in self._asked if asked.get(part) != self._asked[part]]
         if changed:
             raise OdecError.of(
-                "E0610",
+                "E0611",
                 f"the checkpoint `{path}` belongs to another fit; not the same: {', '.join(changed)}",
                 help="give what was given then, or begin anew: without `--resume`",
             )

@@ -144,7 +144,7 @@ def test_a_checkpoint_of_another_fit_is_refused(files: Path, tmp_path: Path) -> 
     def refused(data: Any = files / "data.csv", **options: Any) -> str:
         with pytest.raises(OdecError) as error:
             fit(files / "model.ode", data, output=tmp_path, resume=True, **OPTIONS | options)
-        assert error.value.diagnostics[0].code == "E0610"
+        assert error.value.diagnostics[0].code == "E0611"
         return str(error.value)
 
     assert "belongs to another fit; not the same: `starts`, `seed`" in refused(starts=13, seed=5)
