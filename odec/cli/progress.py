@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,14 @@ import click
 
 if TYPE_CHECKING:
     from odec.fit.fitting import Progress
+    from odec.runtime.driving import Progress as RunProgress
 
 # Seconds between two lines where stderr is no terminal; a run that is done before says nothing.
 BETWEEN_LINES = 60.0
 # In characters: what is said beside it must fit into a line of 80.
 BAR_WIDTH = 16
+# A run says how far it is after so many seconds, and then after twice as many each time.
+FIRST_WORD = 2.0
 
 
 @contextmanager
@@ -37,6 +40,25 @@ def bar(title: str, unit: str) -> Iterator[Progress]:
             progress.update(task, completed=done, total=total, text=_said(done, total, unit, best_loss))
 
         yield move
+
+
+def run_lines() -> Callable[[RunProgress], None]:
+    """A function that says on stderr, ever more rarely, how far a run is and how much is left."""
+    due = FIRST_WORD
+
+    def say(run: RunProgress) -> None:
+        nonlocal due
+        if run.seconds < due:
+            return
+        due = 2 * run.seconds
+        left = (
+            f"{run.attempts_left:.2g} steps, {run.seconds_left:.2g} s"
+            if run.share > 0
+            else "an unknown number of steps"
+        )
+        click.echo(f"solving: {run.share:.2%} after {run.seconds:.0f} s, {left} to go; Ctrl-C ends it", err=True)
+
+    return say
 
 
 def _lines(title: str, unit: str) -> Progress:

@@ -20,6 +20,7 @@ from odec.cli.arguments import (
 )
 from odec.cli.layers import layer_class
 from odec.cli.printing import print_csv, print_json, warn
+from odec.cli.progress import run_lines
 from odec.methods import AUTO, AUTO_LINE, METHODS
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def command(
         if run["rtol"] is None and run["atol"] is None and run["method"] != AUTO:
             run["step"] = run["step"] or estimates.step
     given = {name: value for name, value in {**run, "inputs": inputs or None}.items() if value is not None}
-    solution = solve(layer, params=params or None, init=init or None, **given)
+    solution = solve(layer, params=params or None, init=init or None, progress=run_lines(), **given)
     warn(solution.warnings)
     _write(solution, layer.description, output, plot, as_json)
     click.echo(solution.summary, err=True)

@@ -13,6 +13,7 @@ from odec.solution.solution import Solution as Solution
 
 if TYPE_CHECKING:
     from odec.runtime.description import Description
+    from odec.runtime.driving import Report
 
 
 @arithmetic_said
@@ -32,6 +33,7 @@ def solve(
     dtype: str = "float64",
     inputs: Mapping[str, Any] | None = None,
     before: bool = False,
+    progress: Report | None = None,
 ) -> Solution:
     """Run a model from `start` to `to` and return its states and observed outputs.
 
@@ -49,7 +51,9 @@ def solve(
     (euler, rk4, …) the step is halved until two solutions agree to rtol (default 1e-7). A tolerance or `auto` in the
     call sets the step of the model's `solve` statement aside.
 
-    A value at the very time of a jump is the one behind it, or with `before` the one before it.
+    A value at the very time of a jump is the one behind it, or with `before` the one before it. An adaptive run that
+    takes seconds calls `progress` about every second with how far it is (`odec.runtime.driving.Progress`: `share`,
+    `seconds_left`, `attempts_left`); between two calls Ctrl-C is heard.
 
     Raises OdecError: E0408 no such method, E0601 a value that is not finite, E0602 no end time, E0603 a name that is
     none, E0604 a wrong time, E0606 a wrong step or tolerance, a value that is not a number or an input that is missing,
@@ -82,7 +86,7 @@ def solve(
     request.check_initial(model, init)
     far = float(rows[np.argmax(np.abs(rows - begin))])
     notes = (*outside(description, signal, begin, far), *drawn(description, params))
-    task = Task(model, columns, values, consts, init, dtype, signal, before, notes)
+    task = Task(model, columns, values, consts, init, dtype, signal, before, notes, progress)
     if choice.step is not None:
         steps = Schedule.fixed(begin, rows, choice.step)
         known = 0.0 if description.is_map else None

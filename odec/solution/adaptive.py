@@ -19,11 +19,10 @@ from odec.solution.solution import Solution, Values, difference, said_error
 from odec.solution.stability import MOST_STATES, eigen
 from odec.solution.task import Task
 
-# A run is begun again with the larger limit when it reaches one: so it can be interrupted between, and given up where
-# the end is out of reach. The last is some minutes of a small model.
-LIMITS = (2**20, 2**27)
-# A run that needs this many more steps of its last length is given up early.
-HOPELESS = 2**33
+# A run is begun again with the larger limit when it reaches the first, unless its end is out of reach: where it needs
+# more steps of its last length than HOPELESS. The last is some minutes of a small model.
+LIMITS = (2**20, 2**30)
+HOPELESS = 2**31
 # Below this rtol the explicit method is of order 8. Measured on detest_d5, Lotka-Volterra, Arenstorf, detest_b5,
 # Brusselator and Pleiades of reference/ivp, dop853 takes 0.27 to 1.04 of tsit5's time at 1e-9, 0.29 to 0.82 at 1e-11.
 FINE, FINE_METHOD = 1e-8, "dop853"

@@ -13,6 +13,7 @@ from odec.diagnostics import Diagnostic
 from odec.runtime import simulate
 from odec.runtime.adaptive import Adaptive
 from odec.runtime.description import Description
+from odec.runtime.driving import Report
 from odec.runtime.schedule import Schedule
 from odec.runtime.signals import Signal
 from odec.solution.probe import Probe
@@ -31,6 +32,7 @@ class Task:
     inputs: Signal | None
     before: bool
     notes: tuple[Diagnostic, ...]
+    progress: Report | None = None
 
     @property
     def description(self) -> Description:
@@ -46,7 +48,7 @@ class Task:
     def adapted(self, timing: Adaptive, method: str, watches: bool) -> simulate.Run:
         """An adaptive run of one row; one that `watches` ends where an explicit method finds a stiff problem."""
         settings = {**self._settings, "columns": self.columns, "before": self.before, "watches": watches}
-        return simulate.run(self.model, timing, method=method, **settings)
+        return simulate.run(self.model, timing, method=method, report=self.progress, **settings)
 
     def endless(self, schedule: Schedule, method: str) -> tuple[str, float] | None:
         """The text of a jump that never ends, and when; None where there is none."""
