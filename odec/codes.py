@@ -23,7 +23,7 @@ class Code:
 
 
 # E00 files, E01 syntax, E02 names, E03 shapes and kinds of values, E04 contradictions, E05 data, E06 runs, E07 artefacts.
-_ROWS = (
+ROWS = (
     Code("E0001", "the file cannot be read", "The file is missing, is a folder, or its permissions forbid reading it.",
          "odec check modle.ode", "odec check model.ode"),
     Code("E0002", "the file is not text", "A model is UTF-8 text. This file is binary, in another encoding, or far too large.",
@@ -188,11 +188,11 @@ _ROWS = (
          "odec fit model.ode data.csv --profiles", "odec fit model.ode data.csv --profiles --starts 20"),
     Code("W0609", "the gradient differs from finite differences", "The loss is not smooth at the first guess, or the step is too large; a search may stop early.",
          "odec check model.ode --data data.csv --step 1", "odec check model.ode --data data.csv --step 0.01"),
-    Code("W0607", "the weights of a net are not trained", "They are drawn by chance, so that the run says nothing about the model.",
+    Code("W0610", "the weights of a net are not trained", "They are drawn by chance, so that the run says nothing about the model.",
          "odec.solve(model)", "odec.solve(model, params=layer.parameters())"),
 )  # fmt: skip
 
-CODES: dict[str, Code] = {row.code: row for row in _ROWS}
+CODES: dict[str, Code] = {row.code: row for row in ROWS}
 
 
 def explain(code: str) -> str:

@@ -54,7 +54,7 @@ def with_weights(description: Description, names: Sequence[str]) -> list[str]:
 
 
 def drawn(description: Description, values: Collection[str]) -> tuple[Diagnostic, ...]:
-    """W0607 where a run takes the weights of a net that the text describes as they are drawn; `values` are the names
+    """W0610 where a run takes the weights of a net that the text describes as they are drawn; `values` are the names
     of the params that were given."""
     found = [net.name for net in description.nets if net.layers and not any(w in values for w in net.weights)]
     if not found:
@@ -62,7 +62,7 @@ def drawn(description: Description, values: Collection[str]) -> tuple[Diagnostic
     names = ", ".join(f"`{name}`" for name in found)
     message = f"the weights of {names} are drawn by chance, and not trained"
     cure = "train the layer with Keras, and hand its values over: `params=layer.parameters()`"
-    return (Diagnostic("W0607", message, help=cure, severity="warning"),)
+    return (Diagnostic("W0610", message, help=cure, severity="warning"),)
 
 
 def check_shared(nets: Mapping[str, Any], rows: Collection[str]) -> None:

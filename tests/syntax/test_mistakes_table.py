@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from syntax_support import errors
 
-from odec.codes import CODES, Code, explain
+from odec.codes import CODES, ROWS, Code, explain
 from odec.diagnostics import OdecError
 from odec.source import Source
 from odec.syntax.mistakes import MISTAKES, Mistake
@@ -37,6 +37,10 @@ def test_the_compiler_raises_the_code_of_the_wrong_file_only(row: Code) -> None:
     assert row.code in _codes(row.wrong)
     assert row.code not in _codes(row.right)
     assert not any(code.startswith("E") for code in _codes(row.right))
+
+
+def test_a_code_means_one_thing() -> None:
+    assert len({row.code for row in ROWS}) == len(ROWS)
 
 
 def _codes(text: str) -> set[str]:
