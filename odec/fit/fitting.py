@@ -72,10 +72,11 @@ def fit(
 
     `solver` and `step` are those of the model's `solve` statement where not given. Without a step, or with `rtol`, the
     steps are chosen by their error (by default rtol 1e-8), with tsit5, or rodas5p where a run at the first guess is
-    stiff, unless `solver` says another; for one that does not estimate its error a step is found that does not matter. `method` is `lm` (a trust region for all starts at once),
-    `lbfgs` (L-BFGS-B on the gradient alone), `scipy` (SciPy's `least_squares`, or L-BFGS-B for a likelihood; both one
-    start after the other) or `adam`, to which `epochs` and `learning_rate` (in the parameters' own values; by default
-    0.02 in the search's units) belong. The report is written to the folder `output` (None: nowhere).
+    stiff, unless `solver` says another; for one that does not estimate its error a step is found that does not matter.
+    `method` is `lm` (a trust region for all starts at once), `lbfgs` (L-BFGS-B on the gradient alone), `scipy` (SciPy's
+    `least_squares`, or L-BFGS-B for a likelihood; both one start after the other) or `adam`, to which `epochs` and
+    `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong. The report is written
+    to the folder `output` (None: nowhere).
 
     With `horizon` the method lm fits the data up to a first time, from there those up to a later one, and so on; with
     `shooting` it cuts the run into so many segments whose start states are searched too, until they meet: for
