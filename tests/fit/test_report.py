@@ -51,9 +51,9 @@ def report(folder: Path) -> dict[str, Any]:
     return found
 
 
-def loss_of(path: Path, data: Path) -> float:
+def loss_of(path: Path, data: Path, rtol: float | None = None) -> float:
     table = read_data(data, ["n", "half"])
-    solution = odec.solve(path, times=table.times)
+    solution = odec.solve(path, times=table.times, rtol=rtol)
     model = np.stack([solution[name] for name in table.names], axis=1)
     return float(np.nansum((model - table.values) ** 2))
 
@@ -130,6 +130,7 @@ def test_fitted_model_keeps_text_and_comments_and_reproduces_the_loss(folder: Pa
         assert kept in text
     assert found["data_digest"] in text
     assert f"param K = {found['parameters']['K']['estimate']!r} in [1, 100] log" in text
+    assert loss_of(path, folder / "data.csv", found["rtol"]) == pytest.approx(found["loss"], rel=1e-6)
     # `odec solve` takes 1e-6 where the fit took 1e-8; the residuals are a thousandth of the data.
     assert loss_of(path, folder / "data.csv") == pytest.approx(found["loss"], rel=1e-4)
 
@@ -179,7 +180,7 @@ print(repr(model.predict(numpy.array([[2.0]]), verbose=0).ravel().tolist()))
     times = read_data(folder / "data.csv", ["n", "half"]).times
     solution = odec.solve(folder / "fit" / "fitted.ode", times=times, rtol=report(folder)["rtol"])
     expected = np.stack([solution["n"], solution["half"]], axis=1).ravel()
-    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-8)
+    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-12)
 
 
 def test_estimates_are_read_back(folder: Path) -> None:
