@@ -21,7 +21,6 @@ import numpy as np
 from harness.table import publish, surroundings, table
 
 from odec.fit.bootstrap import refitted, simulated
-from odec.fit.checkpoint import Journal
 from odec.fit.problem import Problem
 from odec.fit.profiles import Optimum, profiles_of
 from odec.fit.setup import Asked, problem_of
@@ -104,7 +103,7 @@ def counted(case: Case, sets: int) -> list[list[str]]:
     problem = built(case)
     truth = problem.scale.start
     measured = simulated(problem, truth, case.sd**2, sets, seed=6)
-    search = refitted(problem, truth, measured, Journal())
+    search = refitted(problem, truth, measured)
     points = problem.with_measured(measured).evaluate(search.z, expected=True)
     optima, within = [], []
     for i, z in enumerate(search.z):

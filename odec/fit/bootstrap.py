@@ -68,19 +68,21 @@ def bootstrap(fit: Fit, count: int, seed: int = 0, journal: Journal | None = Non
     stage of the journal."""
     problem, theta = fit.problem, fit.values
     measured = simulated(problem, theta, fit.uncertainty.variance, count, seed)
-    search = refitted(problem, theta, measured, journal or Journal())
+    search = refitted(problem, theta, measured, journal)
     good = ~np.isin(search.reason, list(NO_VALUE))
     unfinished = int((search.reason == LIMIT).sum())
     return Bootstrap(problem.scale.to_values(search.z[good]), count, unfinished, seed)
 
 
-def refitted(problem: Problem, theta: np.ndarray, measured: np.ndarray, journal: Journal) -> Search:
-    """The ends of the fits to data `measured` (n, M), each started at the parameters `theta` (Q,)."""
+def refitted(problem: Problem, theta: np.ndarray, measured: np.ndarray, journal: Journal | None = None) -> Search:
+    """The ends of the fits to data `measured` (n, M), each started at the parameters `theta` (Q,), as a stage of the
+    journal."""
     count = len(measured)
     start = np.tile(problem.scale.to_search(theta), (count, 1))
     reduction = ENOUGH / len(problem.runs.cells)
     settings = Settings(1e-5, reduction, step=1e-9, floor=-np.inf, iterations=MOST_ITERATIONS)
-    return followed(journal, "bootstrap", problem.batched(count, measured), start, problem.scale.box, settings)
+    evaluate, box = problem.batched(count, measured), problem.scale.box
+    return followed(journal or Journal(), "bootstrap", evaluate, start, box, settings)
 
 
 def simulated(problem: Problem, theta: np.ndarray, variance: float, count: int, seed: int) -> np.ndarray:
