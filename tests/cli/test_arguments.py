@@ -84,6 +84,7 @@ def test_what_is_said_reaches_the_solver_and_what_is_not_said_does_not(
     calls: list[Any] = []
 
     def solve(model: str, **options: Any) -> Any:
+        assert callable(options.pop("progress"))
         calls.append(options)
         times, values = np.array([0.0]), np.array([[np.nan]])
         return Solution(times, ("x",), values, method="rk4", step=0.1, steps=1, notes=(WARNING,))

@@ -90,7 +90,9 @@ def test_nothing_of_odec_is_imported(folder: Path) -> None:
             assert not any(module.split(".")[0] == "odec" for module in modules), path
 
 
-def test_the_same_numbers_without_odec(folder: Path, examples: Path, load: Callable[[Path], Any]) -> None:
+def test_the_same_numbers_without_odec(
+    folder: Path, examples: Path, load: Callable[[Path], Any], monkeypatch: Any
+) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found = {key: np.array(value) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
@@ -98,7 +100,8 @@ def test_the_same_numbers_without_odec(folder: Path, examples: Path, load: Calla
     import keras
 
     Competition = load(examples / "competition" / "model.ode")
-    # What the file without odec saved is read with odec.
+    # What the file without odec saved is read with odec. Other tests register models of the same name.
+    monkeypatch.setitem(keras.saving.get_custom_objects(), "odec:Competition>Competition", Competition)
     model = keras.models.load_model(folder / "competition.keras")
     assert type(model.layers[-1]) is Competition
     expected = np.asarray(model(np.array([[100.0, 150.0]])))
