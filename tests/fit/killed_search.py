@@ -35,7 +35,7 @@ def run(folder: Path) -> Search:
     journal = Journal(folder / FILE, every=0.0)
     journal.identify({"seed": "1"}, resume=True)
     start = np.random.default_rng(1).uniform(-5, 5, (STARTS, 2))
-    settings = Settings(gradient=0.0, reduction=0.0, step=0.0, floor=-np.inf)
+    settings = Settings(gradient=0.0, reduction=0.0, step=0.0, floor=-np.inf, patience=1000)
     return followed(journal, "plain", valley, start, BOX, settings)
 
 

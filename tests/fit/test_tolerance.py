@@ -57,7 +57,7 @@ def test_the_optimum_is_that_of_the_differential_equation(logistic: Path) -> Non
 
 
 def test_a_loose_tolerance_is_said(logistic: Path) -> None:
-    found = fit(logistic, seen(), rtol=3e-2, output=None)
+    found = fit(logistic, seen(), rtol=0.3, output=None)
     assert found.step_check.too_large
     (warning,) = [w for w in found.warnings if w.code == "W0601"]
     assert "the tolerance is too large" in warning.message and "--rtol" in warning.help
