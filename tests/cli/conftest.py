@@ -23,6 +23,13 @@ class Result:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def _own_log_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in processes of their own find no log level: JAX, which TensorFlow imports where it is installed, sets
+    one in this process."""
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+
+
 @pytest.fixture
 def odec(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """`odec("solve", path)` runs the command here; its exit code is what the process would end with."""
