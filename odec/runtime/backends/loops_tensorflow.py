@@ -144,18 +144,7 @@ def trajectory(
     series: Sequence[Tensor] = (),
     finish: Finish | None = None,
 ) -> Tensor:
-    """The states (M, …) at the ends of M intervals, interval i being `counts[i]` steps of length `steps[i]` from
-    `starts[i]`, and then `finish`.
-
-    `x0` is an array of any shape, `theta` a list of tensors, all of one dtype; `starts`, `steps` are float64 (M,), or
-    (M, batch) where rows have their own times, `counts` int32 (M,), 0 where only `finish` happens. `series` are tensors
-    (M, …): the steps of interval i see their parts i. `single` promises that each interval is one step. To be called
-    inside a graph or a compiled program.
-
-    The gradient by x0, theta and series is that of the computed numbers (discretise, then differentiate): intervals are
-    taken in reverse, the states inside one are computed again from its stored start, and one step is differentiated at
-    a time. Memory: the output and the states of one interval. Second derivatives are NaN.
-    """
+    """A loop over intervals. Second derivatives are NaN."""
     precision = x0.dtype if _plain.get() else tf.float64
     grid = _Grid(
         tf.cast(tf.convert_to_tensor(starts, tf.float64), precision),
