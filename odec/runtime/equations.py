@@ -176,6 +176,15 @@ class Variations:
         # A state by its own initial value starts at one.
         return ops.concatenate([x0[:, None], own * mask + unit], axis=1)
 
+    def per_unit(self, theta: Sequence[Tensor], like: Tensor) -> Tensor:
+        """1/|p| (P, batch) of each param in `wrt`: times a state, the size that a sensitivity has which matters. 0 for
+        a param that is 0, and for a state's initial value."""
+        layout = Layout.of(self.equations.model.description.params)
+        sizes = ops.abs(layout.packed(self.equations.arguments(theta)[0], like))
+        own = [sizes[layout.places[name]] if name in layout.places else ops.zeros_like(like) for name in self.wrt]
+        p = ops.stack(own)
+        return ops.where(p > 0, 1 / ops.where(p > 0, p, 1), 0)
+
     def rhs(self, t: Tensor, z: Tensor, theta: Sequence[Tensor]) -> Tensor:
         """x' = f, S' = (∂f/∂x) S + ∂f/∂p."""
         equations, model = self.equations, self.equations.model

@@ -195,7 +195,7 @@ class March:
         stands = ops.logical_or(ops.equal(h, 0), ops.logical_not(goes))
         h = ops.where(stands, self._waiting, h)
         moment = self._moment(control.interval, t, h, series, x.dtype)
-        z, steering = self.motion.states_of(x), self._steering
+        z, steering = self.motion.states_of(x), self._steering(theta, one_row(x))
         step = self.motion.attempt(moment, z, theta, first=control.slope if steering.keeps_slope else None)
         size, error = steering.error(step, z, control.size, not self.options.to_end_only)
         good = ops.logical_and(error <= 1, goes)
@@ -291,11 +291,12 @@ class March:
     def _steered_from(self, x: Tensor, moment: loops.Moment, theta: Tensors) -> Control:
         x = ops.stop_gradient(self.motion.states_of(x))
         slope = ops.stop_gradient(self.motion.rhs(moment, 0.0, x, theta))
-        guess = self._steering.first_guess(x, slope)
+        steering = self._steering(theta, one_row(x))
+        guess = steering.first_guess(x, slope)
         ahead = replace(moment, length=ops.cast(guess, "float64"))
         ahead = self._placed(ahead, ops.zeros_like(guess, dtype="int32"))
         bent = ops.stop_gradient(self.motion.rhs(ahead, 1.0, x + guess * slope, theta))
-        return self._steering.begun(x, slope, guess, bent)
+        return steering.begun(x, slope, guess, bent)
 
     def _slope_behind(
         self,
@@ -322,11 +323,20 @@ class March:
 
         return loops.either(ops.any(bent), fresh, lambda: slope)
 
-    @property
-    def _steering(self) -> Steering:
-        options, intervals = self.options, ops.shape(self.ends)[0]
+    def _steering(self, theta: Tensors, like: Tensor) -> Steering:
+        options, intervals, equations = self.options, ops.shape(self.ends)[0], self.motion.equations
+        per_unit = None
+        if options.exact and isinstance(equations, Variations):
+            per_unit = ops.stop_gradient(equations.per_unit(theta, like))
         return Steering(
-            self.motion.method, self.tolerance, self.limit, self._span, intervals, options.exact, options.watches
+            self.motion.method,
+            self.tolerance,
+            self.limit,
+            self._span,
+            intervals,
+            options.exact,
+            options.watches,
+            per_unit,
         )
 
     def _info(self, t: Tensor, control: Control) -> Tensor:

@@ -32,6 +32,9 @@ MEMORY = 0.04
 SCALED = 1e-3
 # … and to rtol times the largest of all states.
 NEGLIGIBLE = 1e-14
+# A sensitivity counts as this part of its state over its param (∂ln x/∂ln p) where it is smaller: one that is 0 but for
+# rounding has no error that could be kept below a part of itself.
+UNFELT = 1e-6
 # The error of a step is held to this part of the tolerance: an explicit method's and a stiff one's. Errors add up along
 # a run, most where nothing damps them (orbits): so that on the published problems (benchmarks/ivp.py) the sum stays
 # below 100 rtol where rounding and conditioning allow. Four fifths more steps of an explicit method, and up to two
@@ -74,7 +77,8 @@ class Control(NamedTuple):
 class Steering:
     """`tolerance` (1 + D,) is rtol and each state's atol, NaN for the scaled one; `limit` ends a row after so many
     attempts. `exact` sensitivities keep so many times the tolerance (0: none); `watches` ends a row whose problem is
-    stiff. `span` is the (signed) length of the run, `intervals` the number of its intervals."""
+    stiff. `span` is the (signed) length of the run, `intervals` the number of its intervals. `per_unit` (P, batch) is
+    1/|p| of the params of exact sensitivities."""
 
     method: str
     tolerance: Tensor
@@ -83,6 +87,7 @@ class Steering:
     intervals: Tensor
     exact: float = False
     watches: bool = False
+    per_unit: Tensor | None = None
 
     def first_guess(self, x: Tensor, slope: Tensor) -> Tensor:
         """A length (batch,), signed, over which to look how the slope (D, …, batch) at the start x bends."""
@@ -233,6 +238,9 @@ class Steering:
         rtol, atol = self.tolerance[0], self.tolerance[1:]
         atol = ops.reshape(atol, (-1, *[1] * (len(now.shape) - 1)))
         scaled = rtol * (SCALED * size + NEGLIGIBLE * ops.max(size, axis=0, keepdims=True))
+        if len(now.shape) == 3 and self.per_unit is not None:
+            unfelt = UNFELT * size[:, :1] * self.per_unit
+            scaled = scaled + rtol * ops.concatenate([ops.zeros_like(size[:, :1]), unfelt], axis=1)
         weights = ops.where(ops.isnan(atol), scaled, atol) + rtol * now
         if len(now.shape) == 3 and self.exact > 1:
             columns = np.full((1, now.shape[1], 1), float(self.exact))

@@ -318,3 +318,20 @@ def test_random_linear_systems(method, fastest, seed, exponent):
         size = max(np.abs(exact).max(), np.abs(start).max())
         # Measured on 960 systems: below 1.
         assert np.abs(values - exact).max() < ADDED * rtol * size
+
+
+@pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
+def test_sensitivities_that_are_zero_but_for_rounding_end_nothing(method):
+    # a/(a + u) is 1 for every a where u = 0; its derivative 1/(a + u) - a/(a + u)² is not, in the last digit.
+    layer = model(
+        "param k = 0.7\nparam a = 3.3\nconst u = 0\nstate x = 1\nstate y = 0.5\n"
+        "dx = y - k*x*a/(a + u)\ndy = -y*a/(a + u)\n"
+    )
+    timing = Adaptive(0, [1.0, 5.0], rtol=1e-8, most=10_000, exact=True)
+    values, slopes = simulate.sensitivities(layer, timing, method=method, params=[0.7, 3.3])
+    # y = e^(-t)/2, x = (1 - A) e^(-kt) + A e^(-t) with A = 1/(2(k - 1)).
+    t = np.array([1.0, 5.0])
+    np.testing.assert_allclose(values[0, :, 0], 8 / 3 * np.exp(-0.7 * t) - 5 / 3 * np.exp(-t), rtol=1e-7)
+    by_k = (0.5 / 0.09 - 8 / 3 * t) * np.exp(-0.7 * t) - 0.5 / 0.09 * np.exp(-t)
+    np.testing.assert_allclose(slopes[0, :, 0, 0], by_k, rtol=1e-6)
+    np.testing.assert_allclose(slopes[0, :, :, 1], 0, atol=1e-15)
