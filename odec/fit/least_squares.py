@@ -70,10 +70,10 @@ class Settings:
     gradient: float = 1e-9
     reduction: float = 1e-13
     step: float = 1e-11
-    slow: float = 1e-6
+    slow: float = 0.0
     patience: int = 25
     floor: float = 0.0
-    iterations: int = 300
+    iterations: int = 1000
     radius: float = 1.0
 
 
