@@ -1,7 +1,8 @@
 """Values and gradients of layers on the Keras back end of this process: `KERAS_BACKEND=jax program.py out.npz`.
 
-What it writes is compared by `test_backends.py`; with the argument `differences` it also writes derivatives by
-central differences of order 4, which the gradients of all back ends have to agree with.
+The layers are every example and what no example has. What it writes is compared by `test_backends.py`; with the
+argument `differences` it also writes derivatives by central differences of order 4, which the gradients of all back
+ends have to agree with.
 """
 
 from __future__ import annotations
@@ -42,9 +43,6 @@ when x < low: x = 2*low, y = y/2
 DRIVEN = "input u linear\nparam k = 0.5\nstate x = 1\ndx = k*(u - x^3)\n"
 # Van der Pol's oscillator in its stiff form.
 STIFF = "param mu = 50\nstate x = 2\nstate v = -0.6\ndx = v\ndv = mu*(1 - x^2)*v - x\n"
-ARRAY = (
-    "size N = 6\nparam F = 8\nparam w[N] = 1\nstate x[N] = 1\ndx = (roll(x, -1) - roll(x, 2))*roll(x, 1) - w*x + F\n"
-)
 
 # Off TensorFlow Keras's own operations are in float32 (`odec/runtime/backends/precision.py`).
 FUNCTIONS = """param a = 0.3
@@ -57,7 +55,8 @@ dy = max(x, 0.1)*exp(-a*y) - asinh(y) + mod(x, 5.37) + erf(a*x) + 0.3^y + if(x >
 
 @dataclass
 class Case:
-    """A layer with what it is called with."""
+    """A layer with what it is called with. The model is a text or the name of an example; without a `start` two rows
+    begin at its own."""
 
     model: str
     arguments: dict[str, Any]
@@ -67,17 +66,62 @@ class Case:
 
     def layer(self) -> Any:
         """In float64."""
-        path = EXAMPLES / self.model / "model.ode"
-        model = load_model(path) if path.exists() else load_source(Source(self.model, "case.ode"))
+        is_text = "\n" in self.model
+        model = load_source(Source(self.model, "case.ode")) if is_text else load_model(example(self.model))
         if self.is_cell:
             return keras.layers.RNN(
                 model.cell(dtype="float64", **self.arguments), return_sequences=True, dtype="float64"
             )
         return model(dtype="float64", **self.arguments)
 
+    @property
+    def inputs(self) -> list[np.ndarray]:
+        """What a gradient is taken by, beside the weights: the start, and the series of a layer."""
+        series = [] if self.series is None or self.is_cell else [self.series]
+        return [np.array(x, dtype=np.float64) for x in (*([self.start] if self.start else []), *series)]
+
+    def called(self, layer: Any, inputs: list[Any]) -> Any:
+        """What the layer says to `inputs` in their places."""
+        start = inputs[0] if self.start else np.zeros((2, 0))
+        if self.is_cell:
+            return layer(ops.convert_to_tensor(self.series), initial_state=layer.cell.started(start))
+        return layer(start) if self.series is None else layer(start, inputs[-1])
+
+
+def example(name: str) -> Path:
+    """The model of an example: its folder's, or the file of that name where a folder has several."""
+    (path,) = (*EXAMPLES.glob(f"{name}/model.ode"), *EXAMPLES.glob(f"*/{name}.ode"))
+    return path
+
+
+def settle(layer: Any) -> None:
+    """Matrices are guessed at random, and otherwise on each back end: here they are the same everywhere."""
+    for weight in layer.trainable_variables:
+        if len(weight.shape) == 2:
+            weight.assign(0.4 * np.sin(np.arange(np.prod(weight.shape))).reshape(weight.shape))
+
 
 WAVE = np.sin(np.arange(21) / 3.0)
+SHORT: dict[str, Any] = {"steps": 3, "h": 0.1, "method": "rk4"}
 CASES = {
+    "airy": Case("airy", SHORT, [[0.4, -0.3], [1, 0.2]]),
+    "amortised": Case("amortised", SHORT, [[20, 40], [50, 10]]),
+    "bessel_j0": Case("bessel_j0", SHORT, [[0.8, -0.4], [0.2, 1]]),
+    "bessel_j1": Case("bessel_j1", SHORT, [[0.4, 0.3], [1, 0.2]]),
+    "exp": Case("exp", SHORT, [[1], [2]]),
+    "exponential": Case("exponential", SHORT, [[3], [1]]),
+    "hypergeometric": Case("hypergeometric", {**SHORT, "h": 0.02}, [[1, 0.3], [0.5, 0.1]]),
+    "legendre_p5": Case("legendre_p5", SHORT, [[0.2, 2], [1, 0.2]]),
+    "lorenz": Case("lorenz", {**SHORT, "h": 0.01}, [[1, 2, 3], [-3, 1, 20]]),
+    "lorenz96": Case("lorenz96", {**SHORT, "h": 0.02, "sizes": {"N": 5}}, [[8, 9, 8, 7, 6], [1, 2, 3, 4, 5]]),
+    "lotka_volterra": Case("lotka_volterra", SHORT, [[30, 4], [10, 9]]),
+    "simple_rnn": Case(
+        "simple_rnn", {"sizes": {"U": 3, "D": 2}}, [[0.5, -0.2, 0.1], [0, 0.3, 0.9]], WAVE[:12].reshape(2, 3, 2)
+    ),
+    "sincos": Case("sincos", SHORT, [[0, 1], [1, 2]]),
+    "sir": Case("sir", SHORT, []),
+    "spiral": Case("spiral", SHORT, [[2, 0], [1, 0.5]]),
+    "universal": Case("universal", SHORT, [[1, 1], [2, 0.5]]),
     "competition": Case("competition", {"steps": 40, "h": 0.25, "method": "rk4"}, [[100, 150], [40, 20]]),
     "dosing": Case("dosing", {"times": [1.0, 12.0, 30.5], "h": 0.5, "method": "rk4"}, [[0, 0], [100, 5]]),
     "bouncing_ball": Case(
@@ -90,7 +134,6 @@ CASES = {
         np.stack([1 + WAVE, 2 - WAVE])[..., None],
     ),
     "functions": Case(FUNCTIONS, {"steps": 6, "h": 0.05, "method": "rk4"}, [[0.7, 0.4], [1.1, 0.9]]),
-    "array": Case(ARRAY, {"steps": 10, "h": 0.02, "method": "rk4"}, [[1, 2, 3, 4, 5, 6], [2, 1, 0, 1, 2, 5]]),
     "stiff steps": Case(STIFF, {"steps": 10, "h": 0.05, "method": "rodas5p"}, [[2, -0.6], [1.5, 0.1]]),
     "adaptive": Case("competition", {"times": [1.0, 7.0], "rtol": 1e-11, "max_steps": 128}, [[100, 150], [40, 20]]),
     "busy": Case(BUSY, {"times": [0.7, 2.0, 5.0], "rtol": 1e-10, "max_steps": 1024}, [[1, 0], [2, 1], [0.5, 3]]),
@@ -109,12 +152,6 @@ CASES = {
 }
 
 
-def called(case: Case, layer: Any, start: Any, series: Any) -> Any:
-    if case.is_cell:
-        return layer(ops.convert_to_tensor(series), initial_state=layer.cell.started(start))
-    return layer(start) if series is None else layer(start, series)
-
-
 def weighed(values: Any) -> Any:
     """One number of many, so that no derivative cancels."""
     shape = values.shape[1:]
@@ -122,11 +159,9 @@ def weighed(values: Any) -> Any:
     return ops.sum(values * ops.convert_to_tensor(weights, "float64"))
 
 
-def taken(case: Case, layer: Any, start: np.ndarray, series: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The output, and the gradients of `weighed` by start, series and weights, as a user of the back end takes them."""
-    inputs = [start] if series is None or case.is_cell else [start, series]
-    rest = case.series if case.is_cell else None
-    weights = layer.trainable_variables
+def taken(case: Case, layer: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The output, and the gradients of `weighed` by inputs and weights, as a user of the back end takes them."""
+    inputs, weights = case.inputs, layer.trainable_variables
     of: Callable[..., Any]
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -134,7 +169,7 @@ def taken(case: Case, layer: Any, start: np.ndarray, series: Any) -> tuple[np.nd
         tensors = [tf.constant(x) for x in inputs]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
-            values = called(case, layer, tensors[0], tensors[1] if len(tensors) == 2 else rest)
+            values = case.called(layer, tensors)
             loss = weighed(values)
         return values.numpy(), [g.numpy() for g in tape.gradient(loss, [*tensors, *weights])]
     if BACKEND == "jax":
@@ -142,7 +177,7 @@ def taken(case: Case, layer: Any, start: np.ndarray, series: Any) -> tuple[np.nd
 
         def loss(inputs: Any, trained: Any) -> Any:
             with keras.StatelessScope(state_mapping=list(zip(weights, trained, strict=True))):
-                values = called(case, layer, inputs[0], inputs[1] if len(inputs) == 2 else rest)
+                values = case.called(layer, inputs)
             return weighed(values), values
 
         of = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
@@ -151,19 +186,17 @@ def taken(case: Case, layer: Any, start: np.ndarray, series: Any) -> tuple[np.nd
     import torch
 
     tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
-    values = called(case, layer, tensors[0], tensors[1] if len(tensors) == 2 else rest)
+    values = case.called(layer, tensors)
     found = torch.autograd.grad(weighed(values), [*tensors, *(weight.value for weight in weights)])
     return values.detach().numpy(), [g.numpy() for g in found]
 
 
-def differences(case: Case, layer: Any, start: np.ndarray, series: Any) -> list[np.ndarray]:
+def differences(case: Case, layer: Any) -> list[np.ndarray]:
     """The derivatives of `weighed` by the same things, by differences of order 4."""
-    inputs = [start] if series is None or case.is_cell else [start, series]
-    weights = layer.trainable_variables
+    inputs, weights = case.inputs, layer.trainable_variables
 
     def value() -> float:
-        values = called(case, layer, inputs[0], inputs[1] if len(inputs) == 2 else case.series)
-        return float(ops.convert_to_numpy(weighed(values)))
+        return float(ops.convert_to_numpy(weighed(case.called(layer, inputs))))
 
     def moved(array: np.ndarray, put: Callable[[], None]) -> np.ndarray:
         found = np.zeros(array.size)
@@ -204,13 +237,15 @@ def main(out: str, differ: bool, names: list[str]) -> None:
     found: dict[str, np.ndarray] = {}
     for name in names or CASES:
         case, begun = CASES[name], time.perf_counter()
-        start, layer = np.array(case.start, dtype=np.float64), case.layer()
-        plain = ops.convert_to_numpy(called(case, layer, start, case.series))
-        values, gradients = taken(case, layer, start, case.series)
+        layer = case.layer()
+        case.called(layer, case.inputs)  # builds it
+        settle(layer)
+        plain = ops.convert_to_numpy(case.called(layer, case.inputs))
+        values, gradients = taken(case, layer)
         np.testing.assert_allclose(plain, values, rtol=1e-12, atol=1e-12)
         found |= {f"{name}/values": values} | {f"{name}/gradient {i}": part for i, part in enumerate(gradients)}
         if differ:
-            parts = differences(case, layer, start, case.series)
+            parts = differences(case, layer)
             found |= {f"{name}/difference {i}": part for i, part in enumerate(parts)}
         print(f"{name}: {time.perf_counter() - begun:.1f} s", flush=True)
     np.savez(out, **found, **({} if names else runs()))
