@@ -47,6 +47,7 @@ def fit(
     learning_rate: float | None = None,
     horizon: bool = False,
     shooting: int | None = None,
+    kicks: int = 0,
     consts: Mapping[str, float] | None = None,
     initial: Mapping[str, float] | None = None,
     inputs: Mapping[str, Any] | None = None,
@@ -80,7 +81,9 @@ def fit(
 
     With `horizon` the method lm fits the data up to a first time, from there those up to a later one, and so on; with
     `shooting` it cuts the run into so many segments whose start states are searched too, until they meet: for
-    oscillations and chaos. Both are tried without being asked for where the plain search comes to nothing.
+    oscillations and chaos. Both are tried without being asked for where the plain search comes to nothing. After the
+    search come so many rounds of `kicks` (from `seed`), in which the best ends are moved by chance and searched again:
+    for a loss with many valleys.
 
     With `profiles` a profile likelihood is followed for each parameter, and with `bootstrap` so many data sets are
     simulated at the estimates (from `seed`) and fitted again: intervals that do not rest on a linear theory.
@@ -90,7 +93,7 @@ def fit(
     Raises OdecError for a wrong model, data, start, folder or checkpoint, before any search; `Interrupted`, a
     KeyboardInterrupt, where Ctrl-C ended the search: what there is, is then written, and is its `fit`.
     """
-    strategy = Strategy(method, starts, seed, epochs, learning_rate, horizon, shooting)
+    strategy = Strategy(method, starts, seed, epochs, learning_rate, horizon, shooting, kicks)
     layer, text = _loaded(model)
     asked = Asked(time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights, method == "adam")
     made = output is not None and not Path(output).exists()

@@ -1,4 +1,5 @@
-"""The search by least squares in stages: plainly, over a growing horizon, by multiple shooting, or all in turn."""
+"""The search by least squares in stages: plainly, over a growing horizon, by multiple shooting, or all in turn; and
+rounds of kicks behind it."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 from odec.fit.checkpoint import Journal, arrays_of, followed
 from odec.fit.coarse import coarse_first, pays
 from odec.fit.horizon import grown, horizons
+from odec.fit.kicks import kicked
 from odec.fit.least_squares import CONVERGED, GRADIENT, NOT_FINITE, Box, Search, Settings
 from odec.fit.problem import Problem
 from odec.fit.setup import column_weights
@@ -36,13 +38,32 @@ class Progress(Protocol):
 
 
 def staged(
-    problem: Problem, z: np.ndarray, horizon: bool, segments: int | None, journal: Journal, progress: Progress | None
+    problem: Problem,
+    z: np.ndarray,
+    horizon: bool,
+    segments: int | None,
+    journal: Journal,
+    progress: Progress | None,
+    kicks: int = 0,
+    seed: int = 0,
 ) -> tuple[Search, str]:
     """The ends of all starts `z` (S, Q), searched at once, and what was done beside the plain search, in words.
 
     Over a growing `horizon`, or by shooting over `segments`, where that is asked; else plainly and, where that
-    collapses, over a growing horizon and, where that collapses too, by shooting; the best of them.
+    collapses, over a growing horizon and, where that collapses too, by shooting; the best of them. Then so many rounds
+    of `kicks`, drawn from `seed`.
     """
+    search, approach = _approached(problem, z, horizon, segments, journal, progress)
+    if not kicks or journal.stopped():
+        return search, approach
+    kicked(problem, search, kicks, seed, journal, _watching_a_stage(progress, len(z)))
+    rounds = f"{kicks} round{'s' if kicks > 1 else ''} of kicks"
+    return search, f"{approach}; then {rounds}" if approach else f"with {rounds}"
+
+
+def _approached(
+    problem: Problem, z: np.ndarray, horizon: bool, segments: int | None, journal: Journal, progress: Progress | None
+) -> tuple[Search, str]:
     if horizon:
         return _by_horizon(problem, z, journal, progress)
     if segments is not None:

@@ -29,6 +29,7 @@ class Strategy:
     learning_rate: float | None = None
     horizon: bool = False
     shooting: int | None = None
+    kicks: int = 0
 
     def __post_init__(self) -> None:
         """E0606 for what is out of range."""
@@ -38,7 +39,10 @@ class Strategy:
             raise OdecError.of("E0606", f"there is no fit method `{self.method}`", help=cure)
         if self.starts < 1:
             raise OdecError.of("E0606", f"{self.starts} starts were asked for", help="at least one start is needed")
-        for name, asked in (("a growing horizon", self.horizon), ("multiple shooting", self.shooting is not None)):
+        if self.kicks < 0:
+            raise OdecError.of("E0606", f"{self.kicks} rounds of kicks were asked for", help="0 is none")
+        horizon, shooting = ("a growing horizon", self.horizon), ("multiple shooting", self.shooting is not None)
+        for name, asked in (horizon, shooting, ("a round of kicks", self.kicks > 0)):
             if asked and self.method != LM:
                 cure = f"leave `method` away, or say `{LM}`"
                 raise OdecError.of("E0606", f"{name} belongs to the method {LM}, not to {self.method}", help=cure)
@@ -51,7 +55,8 @@ def searched(problem: Problem, strategy: Strategy, journal: Journal, progress: P
     are `INTERRUPTED`. E0605 where none has a value."""
     z, approach = problem.scale.draw(strategy.starts, strategy.seed), ""
     if strategy.method == LM:
-        search, approach = staged(problem, z, strategy.horizon, strategy.shooting, journal, progress)
+        asked = strategy.horizon, strategy.shooting
+        search, approach = staged(problem, z, *asked, journal, progress, strategy.kicks, strategy.seed)
     elif strategy.method != "adam":
         from odec.fit.peers import scipy_search
 
