@@ -46,7 +46,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "inputs": ({"runtime", "tables"}, {"numpy"}),
     "solution": ({"arithmetic", "inputs", "loading", "runtime"}, {"numpy", "pandas", "keras"}),
     # Reads the formulas as they were written, beside the compiler and the runtime.
-    "verify": ({"compiler", "loading", "model", "runtime", "solution"}, {"numpy", "keras", "scipy"}),
+    "verify": ({"compiler", "inputs", "loading", "model", "runtime", "solution"}, {"numpy", "keras", "scipy"}),
     "plot": (set(), {"numpy", "matplotlib"}),
     # The syntax tree says where in the user's file an estimate replaces a first guess.
     "fit": (

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, values_by_name
+from odec.cli.arguments import ASSIGNMENTS, FILE, NAMED_FILE, NUMBER, files_by_name, values_by_name
 
 
 @click.command("verify")
@@ -14,18 +14,25 @@ from odec.cli.arguments import ASSIGNMENTS, FILE, NUMBER, values_by_name
 @click.option("--to", type=NUMBER, help="The end time. Default: the model's.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="Params and consts: r1=0.2,K=10. Repeatable.")
 @click.option("--init", "inits", type=ASSIGNMENTS, multiple=True, help="Start values of states: x1=50. Repeatable.")
+@click.option("--input", "tables", type=NAMED_FILE, multiple=True, help="The table of an input: u=u.csv. Repeatable.")
 @click.pass_context
-def command(ctx: click.Context, model: str, to: float | None, sets: Any, inits: Any) -> None:
+def command(ctx: click.Context, model: str, to: float | None, sets: Any, inits: Any, tables: Any) -> None:
     """Run MODEL on each installed back end of Keras (TensorFlow, JAX, torch) and by SciPy; exit 1 where they differ.
 
     Compared are values, their derivatives by the parameters (sensitivities, computed forwards), and the gradient of a
     layer (computed backwards). SciPy evaluates the formulas as they stand in the file, without the compiler's passes
-    and with nothing of the runtime, and takes differences for derivatives. A chaotic model magnifies rounding: choose a
-    near --to.
+    and with nothing of the runtime, and takes differences for derivatives. What cannot be compared is said below the
+    table. A chaotic model magnifies rounding: choose a near --to.
     """
     from odec.verify import verify
 
-    found = verify(model, to=to, params=values_by_name(sets, "--set"), init=values_by_name(inits, "--init"))
+    found = verify(
+        model,
+        to=to,
+        params=values_by_name(sets, "--set"),
+        init=values_by_name(inits, "--init"),
+        inputs=files_by_name(tables, "--input"),
+    )
     click.echo(f"{found.model} by {found.method} on {', '.join(found.ran)}. The largest relative differences:\n")
     rows = [("", "what", "differs by", "may by", "")]
     rows += [

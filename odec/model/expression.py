@@ -452,11 +452,12 @@ def evaluate(roots: Iterable[Expression], values: dict[Expression, float]) -> li
     known: dict[Expression, float] = dict(values)
     for node in postorder(roots):
         if node not in known:
-            known[node] = _value(node, [known[argument] for argument in node.args])
+            known[node] = applied(node, [known[argument] for argument in node.args])
     return [known[root] for root in roots]
 
 
-def _value(node: Expression, args: list[float]) -> float:
+def applied(node: Expression, args: list[float]) -> float:
+    """The number that the node's operation makes of these numbers; NaN where there is none."""
     if node.head not in _OPERATIONS:
         # An operation on arrays, or a net.
         return math.nan

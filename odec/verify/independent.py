@@ -1,126 +1,188 @@
 """The same numbers by SciPy: `solve_ivp` on the model's formulas as they were read, with nothing of odec's runtime.
 
-The formulas are evaluated one operation after the other in Python's numbers, before any pass of the compiler has
-changed them; derivatives are central differences of whole runs.
+The formulas are evaluated one operation after the other in Python's numbers and NumPy's arrays, before any pass of the
+compiler has changed them; derivatives are central differences of whole runs. `when` is an event of `solve_ivp` that
+ends a run, which is begun again behind the jump. A map needs no solver: its formulas are applied step by step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from odec.model.expression import TIME, Expression, evaluate
+from odec.model.expression import postorder
 from odec.model.model import Model
-from odec.verify.asked import Asked
+from odec.verify.asked import Asked, Series
+from odec.verify.system import System
 
-# Of SciPy's runs; a run of this kind is right to about ten times as much.
-RTOL, ATOL = 1e-12, 1e-14
-# A difference over this part of a number: its own error is the square.
-MOVED = 1e-4
-STIFF = ("rodas",)
+# Of SciPy's runs. This solver takes an implicit method where the problem is stiff: an explicit one at the edge of its
+# stability makes noise that differences magnify.
+SOLVER, RTOL, ATOL = "LSODA", 1e-12, 1e-14
+# A difference of order 4 over this part of a number.
+MOVED = 1e-3
+# Runs between two jumps by conditions.
+MOST_RUNS = 10_000
+# A number at its event is zero but for so many times its rounding there.
+EDGE = 1e3
+
+
+class Unanswered(Exception):  # noqa: N818 (what is not asked is no error)
+    """Why SciPy has no numbers."""
 
 
 def refusal(model: Model) -> str:
     """Why SciPy is not asked about this model, "" where it is."""
-    for has, what in (
-        (model.is_map, "it is a map"),
-        (model.inputs, "it has inputs"),
-        (model.nets, "it has networks"),
-        (model.has_arrays, "it has arrays"),
-        (any(jump.kind == "when" for jump in model.jumps), "it jumps by conditions"),
-    ):
-        if has:
-            return what
+    if model.given_nets:
+        return f"`{model.given_nets[0].name}` is handed over, and is no formula"
+    conditions = [jump.condition for jump in model.jumps if jump.condition is not None]
+    if any(node.head in ("==", "!=") for node in postorder(conditions)):
+        return "it jumps where two numbers are equal, which is no change of a sign"
     return ""
 
 
 class Independent:
-    """A model that `refusal` lets pass."""
+    """A model that `refusal` lets pass; `series` are its inputs."""
 
-    def __init__(self, model: Model, asked: Asked) -> None:
-        self.model, self.asked = model, asked
-        replaced = dict(asked.params)
-        self.params: list[Any] = [replaced.get(param.name, param.value) for param in model.params]
+    def __init__(self, model: Model, asked: Asked, series: Series | None = None) -> None:
+        self.model, self.asked, self.series = model, asked, series
+        self.params = System(model, asked, series=series).params
 
-    def values(self, method: str, params: list[Any] | None = None) -> np.ndarray:
-        """The states (times, states); the solver is chosen as odec chose its own method."""
-        known = self._known(self.params if params is None else params)
-        rows = np.array(self.asked.times)
-        x = np.array([self.asked.init.get(s.name, self._at(s.initial, known)) for s in self.model.states], dtype=float)
-        way = 1.0 if rows[-1] >= rows[0] else -1.0
-        jumps = sorted(self._jumps(known, rows), key=lambda jump: way * jump[0])
-        solver = "LSODA" if method.startswith(STIFF) else "DOP853"
-        found, t = np.full((len(rows), len(x)), np.nan), rows[0]
-        for moment, j in [*jumps, (rows[-1], None)]:
-            inside = [i for i, row in enumerate(rows) if way * t <= way * row <= way * moment]
-            found[[i for i in inside if rows[i] == t]] = x
-            if moment != t:
-                asked = np.unique([*rows[inside], moment])[:: int(way)]
-                ran = solve_ivp(
-                    lambda t, x: self._slopes(t, x, known), (t, moment), x, solver, asked, rtol=RTOL, atol=ATOL
-                )
-                for i in inside:
-                    found[i] = ran.y[:, list(ran.t).index(rows[i])]
-                t, x = moment, ran.y[:, -1]
-            if j is not None:
-                x = self._behind(j, t, x, known)
-                found[[i for i in inside if rows[i] == t]] = x
-        return found
+    def values(self, params: np.ndarray | None = None) -> np.ndarray:
+        """The states (times, states). Raises Unanswered."""
+        system = System(self.model, self.asked, params=params, series=self.series)
+        run = _Run(system, np.array(self.asked.times))
+        if self.model.is_map:
+            run.steps()
+        else:
+            run.flow()
+        return run.found
 
-    def sensitivities(self, method: str) -> np.ndarray:
-        """The derivatives (times, states, params) of the states."""
+    def sensitivities(self, which: Sequence[int]) -> np.ndarray:
+        """The derivatives (times, states, which) of the states by some of the params."""
         columns = []
-        for p, value in enumerate(self.params):
-            h = MOVED * (abs(value) or 1.0)
-            ends = [self.values(method, [*self.params[:p], value + way * h, *self.params[p + 1 :]]) for way in (1, -1)]
-            columns.append((ends[0] - ends[1]) / (2 * h))
+        for p in which:
+            h = MOVED * (abs(self.params[p]) or 1.0)
+            slope = np.zeros((len(self.asked.times), 1))
+            for steps, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+                moved = self.params.copy()
+                moved[p] += steps * h
+                slope = slope + weight * self.values(moved) / (12 * h)
+            columns.append(slope)
         return np.stack(columns, axis=-1)
 
-    def _known(self, params: list[Any]) -> dict[Expression, float]:
-        """The numbers of params and consts."""
-        known: dict[Expression, float] = dict(zip((p.symbol for p in self.model.params), params, strict=True))
-        for const in self.model.consts:
-            own = self.asked.params.get(const.name)
-            known[const.symbol] = evaluate([const.value], known)[0] if own is None else own
-        return known
 
-    def _at(self, formula: Expression | None, known: Mapping[Expression, float]) -> float:
-        return np.nan if formula is None else evaluate([formula], dict(known))[0]
+class _Run:
+    """One run: where it is (`t`, `x`), which conditions are `armed` (were false since they last fired), how near 0 the
+    number of one that is not counts as its `edge`, and what is `found` at the rows."""
 
-    def _there(self, t: float, x: Any, known: Mapping[Expression, float]) -> dict[Expression, float]:
-        """All that formulas may name at a time: states and intermediates too."""
-        there = {
-            **known,
-            TIME: float(t),
-            **dict(zip((s.symbol for s in self.model.states), map(float, x), strict=True)),
-        }
-        for definition in self.model.intermediates:
-            there[definition.symbol] = evaluate([definition.value], there)[0]
-        return there
+    def __init__(self, system: System, rows: np.ndarray) -> None:
+        self.system, self.rows = system, rows
+        self.t, self.x = float(rows[0]), system.start
+        self.found = np.full((len(rows), len(self.x)), np.nan)
+        self.armed = [not system.holds(w, self.t, self.x, self.t) for w in range(len(system.whens))]
+        self.edge = [0.0] * len(self.armed)
 
-    def _slopes(self, t: float, x: Any, known: Mapping[Expression, float]) -> list[float]:
-        return evaluate([equation.value for equation in self.model.equations], self._there(t, x, known))
+    def steps(self) -> None:
+        """A map: the next states, the conditions that have turned true there, the known jumps."""
+        jumps = self.system.jumps(self.rows[0], self.rows[-1])
+        while True:
+            for time, j in jumps:
+                if time == self.t:
+                    self._jump(j)
+            self._note()
+            if self.t >= self.rows[-1]:
+                return
+            self.x = self.system.slopes(self.t, self.x, self.t)
+            self.t += 1
+            self._settle()
 
-    def _behind(self, j: int, t: float, x: Any, known: Mapping[Expression, float]) -> np.ndarray:
-        there, places = self._there(t, x, known), {state: i for i, state in enumerate(self.model.states)}
-        behind = np.array(x)
-        for state, value in self.model.jumps[j].changes:
-            behind[places[state]] = evaluate([value], there)[0]
-        return behind
+    def flow(self) -> None:
+        """From stop to stop: known jumps, knots of the inputs, the last row."""
+        first, last = float(self.rows[0]), float(self.rows[-1])
+        way, low, high = (1.0 if last >= first else -1.0), min(first, last), max(first, last)
+        stops: list[tuple[float, int | None]] = [*self.system.jumps(low, high), (last, None)]
+        if self.system.series is not None:
+            stops += [(float(knot), None) for knot in self.system.series.knots if low < knot < high]
+        self._note()
+        for stop, j in sorted(stops, key=lambda one: way * one[0]):
+            self._to(stop, way)
+            if j is not None:
+                self._jump(j)
+            self._note()
 
-    def _jumps(self, known: Mapping[Expression, float], rows: np.ndarray) -> list[tuple[float, int]]:
-        """The times of known jumps between the first and the last row, with the jumps' numbers."""
-        low, high = float(np.min(rows)), float(np.max(rows))
-        found = []
-        for j, jump in enumerate(self.model.jumps):
-            times = [self._at(time, known) for time in jump.times]
-            if jump.kind == "every":
-                period, start, stop = times
-                first = low if np.isnan(start) else start
-                last = high if np.isnan(stop) else min(stop, high)
-                times = [first + k * period for k in range(int(np.floor((last - first) / period + 1e-9)) + 1)]
-            found += [(time, j) for time in times if low <= time <= high]
-        return found
+    def _to(self, stop: float, way: float) -> None:
+        """To a stop, through the jumps by conditions on the way."""
+        inside, runs = (self.t + stop) / 2, 0
+        while self.t != stop:
+            runs += 1
+            if runs > MOST_RUNS:
+                raise Unanswered(f"there are more than {MOST_RUNS} jumps until t = {self.t:g}")
+            between = self.rows[(way * self.rows > way * self.t) & (way * self.rows < way * stop)]
+            ran = solve_ivp(
+                lambda t, x: self.system.slopes(t, x, inside),
+                (self.t, stop),
+                self.x,
+                SOLVER,
+                [*between, stop],
+                events=[self._event(w, inside) for w in range(len(self.armed))],
+                rtol=RTOL,
+                atol=ATOL,
+            )
+            if ran.status < 0:
+                raise Unanswered(f"its run ends at t = {self.t:g}: {ran.message}")
+            # Where an event comes before any row there are none, and `y` is a list.
+            for time, x in zip(ran.t, np.transpose(ran.y), strict=True):
+                self.found[self.rows == time] = x
+            if ran.status == 0:
+                self.t, self.x = stop, ran.y[:, -1]
+                return
+            (w,) = [w for w, times in enumerate(ran.t_events) if len(times)][:1]
+            self.t, self.x = float(ran.t_events[w][-1]), ran.y_events[w][-1]
+            self._crossed(w, inside)
+            self._note()
+
+    def _event(self, w: int, inside: float) -> Callable[..., float]:
+        """For `solve_ivp`: where an armed condition turns true, or one that is not turns false."""
+        shift = 0.0 if self.armed[w] else 2 * self.edge[w]
+
+        def number(t: float, x: Any) -> float:
+            return self.system.number(w, t, x, inside) + shift
+
+        number.terminal, number.direction = True, 1.0 if self.armed[w] else -1.0  # type: ignore[attr-defined]
+        return number
+
+    def _crossed(self, w: int, inside: float) -> None:
+        if not self.armed[w]:
+            self.armed[w] = True
+            return
+        self.edge[w] = max(EDGE * abs(self.system.number(w, self.t, self.x, inside)), np.finfo(float).tiny)
+        self.x = self.system.behind(self.system.whens[w], self.t, self.x)
+        self.armed[w] = self._is_left(w)
+        self._settle()
+
+    def _jump(self, j: int) -> None:
+        self.x = self.system.behind(j, self.t, self.x)
+        self._settle()
+
+    def _settle(self) -> None:
+        """What has turned true in a jump, or in the step of a map, fires at once."""
+        for _ in range(MOST_RUNS):
+            fired = [w for w, armed in enumerate(self.armed) if armed and self.system.holds(w, self.t, self.x, self.t)]
+            self.armed = [armed or self._is_left(w) for w, armed in enumerate(self.armed)]
+            if not fired:
+                return
+            for w in fired:
+                self.x = self.system.behind(self.system.whens[w], self.t, self.x)
+                self.armed[w] = self._is_left(w)
+        raise Unanswered(f"jumps follow each other without end at t = {self.t:g}")
+
+    def _is_left(self, w: int) -> bool:
+        """Whether a condition is false, and not for rounding alone."""
+        holds = self.system.holds(w, self.t, self.x, self.t)
+        return not holds and self.system.number(w, self.t, self.x, self.t) <= -self.edge[w]
+
+    def _note(self) -> None:
+        self.found[self.rows == self.t] = self.x

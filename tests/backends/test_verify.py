@@ -13,18 +13,26 @@ from odec.compiler import check
 from odec.diagnostics import OdecError
 from odec.source import Source
 from odec.verify import Difference, largest
-from odec.verify.asked import Asked
+from odec.verify.asked import Asked, Series
 from odec.verify.independent import Independent, refusal
 
 # A dose every second hour: x is known between and behind them.
 DOSED = "param k = 0.5\nparam x0 = 2\nstate x = x0\ndx = -k*x\nevery 2 from 2 to 5: x += 1\nat 1: x = 3\n"
+DRIVEN = """input u linear
+param k = 0.5
+param W[2, 2] = glorot_normal()
+state x[2] = [1, 2]
+dx = u - k*x + tanh(W @ x)
+"""
 TIMES = (0.0, 0.5, 1.0, 3.0, 4.0, 6.0)
 
 
-def independent(text: str, **replaced: float) -> Independent:
+def independent(
+    text: str, times: tuple[float, ...] = TIMES, series: Series | None = None, **replaced: float
+) -> Independent:
     model = check(Source(text, "model.ode"))[0]
     assert not refusal(model)
-    return Independent(model, Asked("", TIMES, replaced, {}, 1e-9))
+    return Independent(model, Asked("", times, replaced, {}, 1e-9), series)
 
 
 def dosed(k: float) -> list[float]:
@@ -35,25 +43,71 @@ def dosed(k: float) -> list[float]:
 
 
 def test_scipy_runs_the_formulas_through_jumps() -> None:
-    np.testing.assert_allclose(independent(DOSED).values("tsit5")[:, 0], dosed(0.5), rtol=1e-10)
-    np.testing.assert_allclose(independent(DOSED, k=0.8).values("rodas5p")[:, 0], dosed(0.8), rtol=1e-8)
+    np.testing.assert_allclose(independent(DOSED).values()[:, 0], dosed(0.5), rtol=1e-10)
+    np.testing.assert_allclose(independent(DOSED, k=0.8).values()[:, 0], dosed(0.8), rtol=1e-10)
 
 
 def test_scipy_takes_differences() -> None:
-    """Central ones over 1e-4: exact to 1e-8."""
+    """Of order 4 over 1e-3: exact to 1e-12, of runs that are right to 1e-11."""
     exact = (np.array(dosed(0.5 + 1e-6)) - dosed(0.5 - 1e-6)) / 2e-6
-    found = independent(DOSED).sensitivities("tsit5")
+    found = independent(DOSED).sensitivities([0, 1])
     np.testing.assert_allclose(found[:, 0, 0], exact, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found[:, 0, 1], [1, np.exp(-0.25), 0, 0, 0, 0], atol=1e-8)
+
+
+def test_scipy_finds_when_a_condition_turns_true() -> None:
+    """A ball with e = 1/2 from 1 with g = 2: it is down at t = 1, at 2, at 2.5; in between it is a parabola."""
+    ball = "param e = 0.5\nstate y = 1\nstate v = 0\nstate n = 0\ndy = v\ndv = -2\ndn = 0\n"
+    found = independent(ball + "when y < 0: v = -e*v, n += 1\n", (0.0, 0.5, 1.5, 2.25, 2.3)).values()
+    exact = [[1, 0, 0], [0.75, -1, 0], [0.25, 0, 1], [0.0625, 0, 2], [0.06, -0.1, 2]]
+    np.testing.assert_allclose(found, exact, atol=1e-9)
+
+
+def test_a_condition_that_stays_true_fires_once_for_scipy() -> None:
+    """x = t: above 1 from t = 1 on, below it again for a jump at 2, above at 3."""
+    counted = "state x = 0\nstate n = 0\ndx = 1\ndn = 0\nwhen x >= 1: n += 1\nat 2: x = 0\n"
+    found = independent(counted, (0.5, 1.5, 2.5, 3.5)).values()
+    np.testing.assert_allclose(found, [[0, 0], [1, 1], [1 / 2, 1], [1.5, 2]], atol=1e-9)
+
+
+def test_scipy_reads_inputs() -> None:
+    """∫u of a line and of steps, between and beyond the knots."""
+    driven = "input u linear\ninput h hold\nstate x = 0\nstate y = 0\ndx = u\ndy = h\n"
+    series = Series(np.array([0.0, 1.0, 2.0]), np.array([[0.0, 1], [2, 5], [2, 7]]))
+    found = independent(driven, (0.0, 0.5, 1.0, 3.0), series).values()
+    np.testing.assert_allclose(found, [[0, 0], [0.25, 0.5], [1, 1], [5, 13]], atol=1e-9)
+
+
+def test_a_map_and_its_conditions_step_by_step() -> None:
+    doubling = "state x = 1\nstate n = 0\nnext x = 2*x\nnext n = n\nwhen x > 5: x = 1, n += 1\nat 1: x = 3\n"
+    found = independent(doubling, (0.0, 1.0, 2.0, 3.0)).values()
+    np.testing.assert_array_equal(found, [[1, 0], [3, 0], [1, 1], [2, 1]])
+
+
+def test_scipy_takes_arrays_and_networks() -> None:
+    """A map says what each formula gives."""
+    text = """size N = 3
+param w[N] = [1, 2, 4]
+param M[2, N] = 1
+state x[N] = range(N)
+state y[2] = 0
+state z = 0
+net g(a, b) = dense(2, tanh), dense(1)
+next x = roll(x, 1) + w[0] - if(x > 1, w, 0)
+next y = M @ x + [sum(x[1:]), mean(w)]
+next z = g(z, x[2])
+"""
+    replaced = {"M[1,0]": 5.0, "g_0_kernel": 0.5, "g_0_bias": 0.1, "g_1_kernel": 2.0, "g_1_bias": 0.25}
+    found = independent(text, (0.0, 1.0), **replaced).values()
+    np.testing.assert_allclose(found[0], [0, 1, 2, 0, 0, 0])
+    np.testing.assert_allclose(found[1], [3, 1, -2, 3 + 3, 3 + 7 / 3, 2 * 2 * np.tanh(0.5 * 2 + 0.1) + 0.25])
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("state x = 1\ndx = -x\nwhen x < 0.5: x = 1\n", "conditions"),
-        ("state x[3] = 1\ndx = -x\n", "arrays"),
-        ("input u\nstate x = 1\ndx = u\n", "inputs"),
-        ("state x = 1\nnext x = x/2\n", "map"),
+        ("state x = 1\ndx = -x\nwhen x == 0.5: x = 1\n", "equal"),
+        ("net g(x) -> 1\nstate x = 1\ndx = g(x)\n", "`g` is handed over"),
     ],
 )
 def test_what_scipy_is_not_asked(text: str, why: str) -> None:
@@ -68,11 +122,13 @@ def test_differences_are_relative_to_a_column() -> None:
 
 
 def test_the_command_compares_all_that_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "dosed.ode"
-    path.write_text(DOSED, encoding="utf-8")
-    assert main(["verify", str(path), "--to", "6", "--set", "k=0.8"]) == 0
+    """An input, and weights that each back end would draw in its own way."""
+    path, table = tmp_path / "driven.ode", tmp_path / "u.csv"
+    path.write_text(DRIVEN, encoding="utf-8")
+    table.write_text("t,u\n0,1\n1,0.5\n4,2\n", encoding="utf-8")
+    assert main(["verify", str(path), "--to", "5", "--set", "k=0.8", "--input", f"u={table}"]) == 0
     said = capsys.readouterr().out
-    assert "SciPy" in said and "DIFFERENT" not in said
+    assert "SciPy and TensorFlow  sensitivities" in said and "DIFFERENT" not in said
     for key, (name, cure) in BACKENDS.items():
         assert f"{name}: not installed ({cure})" in said if not installed(key) else name in said
 
