@@ -90,7 +90,7 @@ def verify(
     """
     graph = check(Source.from_file(str(model)))[0]
     tables = {name: str(Path(table).resolve()) for name, table in (inputs or {}).items()}
-    values = {**_drawn(graph, params or {}), **(params or {})}
+    values = {**drawn(graph, params or {}), **(params or {})}
     asked = Asked(str(Path(model).resolve()), _rows(graph, to), values, dict(init or {}), RTOL, tables)
     found, method, not_derived = _on_back_ends(asked)
     method = "its own steps" if graph.is_map else method
@@ -141,7 +141,7 @@ def _rows(model: Model, to: float | None) -> tuple[float, ...]:
     return tuple(np.linspace(start, stop, ROWS).tolist())
 
 
-def _drawn(model: Model, replaced: Mapping[str, float]) -> dict[str, float]:
+def drawn(model: Model, replaced: Mapping[str, float]) -> dict[str, float]:
     """A value for each number that is guessed at random, of the size that Glorot's initializer gives."""
     random = np.random.default_rng(0)
     found: dict[str, float] = {}

@@ -12,18 +12,13 @@ from odec.cli.main import main
 from odec.compiler import check
 from odec.diagnostics import OdecError
 from odec.source import Source
-from odec.verify import Difference, largest
+from odec.verify import Difference, drawn, largest
 from odec.verify.asked import Asked, Series
 from odec.verify.independent import Independent, refusal
 
 # A dose every second hour: x is known between and behind them.
 DOSED = "param k = 0.5\nparam x0 = 2\nstate x = x0\ndx = -k*x\nevery 2 from 2 to 5: x += 1\nat 1: x = 3\n"
-DRIVEN = """input u linear
-param k = 0.5
-param W[2, 2] = glorot_normal()
-state x[2] = [1, 2]
-dx = u - k*x + tanh(W @ x)
-"""
+DRIVEN = "input u linear\n" + DOSED.replace("-k*x", "u - k*x")
 TIMES = (0.0, 0.5, 1.0, 3.0, 4.0, 6.0)
 
 
@@ -122,7 +117,6 @@ def test_differences_are_relative_to_a_column() -> None:
 
 
 def test_the_command_compares_all_that_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An input, and weights that each back end would draw in its own way."""
     path, table = tmp_path / "driven.ode", tmp_path / "u.csv"
     path.write_text(DRIVEN, encoding="utf-8")
     table.write_text("t,u\n0,1\n1,0.5\n4,2\n", encoding="utf-8")
@@ -157,3 +151,11 @@ def test_the_names_are_those_of_the_seam() -> None:
     from odec.runtime import loops
 
     assert set(BACKENDS) == set(loops.BACKENDS)
+
+
+def test_random_guesses_are_drawn_once_for_all() -> None:
+    model = check(Source("size N = 2\nparam W[N, 3] = glorot_normal()\nparam k = 1\nstate x = k\ndx = -x\n", "m.ode"))[
+        0
+    ]
+    assert list(drawn(model, {"N": 1})) == ["W[0,0]", "W[0,1]", "W[0,2]"]
+    assert drawn(model, {}) == drawn(model, {})
