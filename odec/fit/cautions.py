@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from odec.diagnostics import Diagnostic
-from odec.fit.least_squares import CONVERGED, UNFINISHED, Search
+from odec.fit.least_squares import CONVERGED, STEP, UNFINISHED, Search, steepest
 from odec.fit.problem import Problem
 from odec.fit.setup import unequal_columns
 from odec.fit.steps import StepCheck
@@ -30,6 +30,9 @@ def cautions(problem: Problem, search: Search, doubt: Uncertainty, check: StepCh
                 else "start elsewhere, or try several starts: `--starts 20`",
             )
         )
+    if reason == STEP and _still_slopes(problem, search):
+        message = "the search came to a stop where the loss still slopes: it has a cliff there, or is rough"
+        found.append(_warning("W0602", message, "go on by moving the estimates by chance: `--kicks 10`"))
     if check.too_large:
         found.append(check.warning())
     found += [_warning("W0603", f"not identifiable: {sentence}", "") for sentence in doubt.undetermined]
@@ -42,6 +45,15 @@ def before_search(problem: Problem) -> list[Diagnostic]:
     found = [*problem.scale.hints(), *unequal_columns(problem), *_far_start(problem), *_data_at_jumps(problem)]
     times = problem.data.distinct_times
     return [*found, *outside(problem.model.description, problem.runs.inputs, problem.timing.start, times[-1])]
+
+
+def _still_slopes(problem: Problem, search: Search) -> bool:
+    """Whether a step along one coordinate alone should lower the best loss by what matters."""
+    best = [search.best]
+    residuals = search.residuals[best]
+    cosine = steepest(search.z[best], residuals, search.jacobian[best], problem.scale.box)
+    fall = float(cosine[0] ** 2 * np.sum(residuals**2))
+    return fall > problem.noticeable(float(search.loss[best[0]]))
 
 
 def _far_start(problem: Problem) -> list[Diagnostic]:

@@ -18,8 +18,9 @@ from odec.fit.checkpoint import Journal
 from odec.fit.fitting import Interrupted, fit
 from odec.fit.horizon import grown, horizons, restricted
 from odec.fit.kicks import KICKS, kicked
-from odec.fit.least_squares import Search, Settings, minimise
+from odec.fit.least_squares import STEP, Search, Settings, begin, minimise
 from odec.fit.problem import Problem
+from odec.fit.result import result
 from odec.fit.setup import Asked, problem_of
 from odec.fit.shooting import Shooting, shooting, shot
 from odec.loading import load_source
@@ -211,6 +212,17 @@ def test_kicks_leave_a_valley_and_go_on_where_they_were_stopped(springs: Any) ->
     assert wrong.loss[0] > LEAST + 10
     assert alone.loss[0] == pytest.approx(LEAST, abs=1e-6)
     assert (resumed.z == alone.z).all() and resumed.evaluations[0] == alone.evaluations[0]
+
+
+def test_a_stop_on_a_slope_is_no_end(springs: Any) -> None:
+    """As at a cliff, where the loss is so rough that no step is small enough."""
+    problem = posed(springs, swings())
+    search = minimise(problem.searching(KICKS), problem.scale.draw(1, 0), problem.scale.box, Settings(floor=-np.inf))
+    on_the_way = begin(problem.searching(KICKS), problem.scale.draw(1, 0), problem.scale.box, Settings(floor=-np.inf))
+    for where, slopes in ((search, False), (on_the_way, True)):
+        where.reason[0] = STEP
+        said = " ".join(warning.help for warning in result(problem, where, "lm", False, 1, 0, 0.0).warnings)
+        assert ("`--kicks 10`" in said) == slopes
 
 
 def test_a_run_backwards_is_cut_too() -> None:
