@@ -91,7 +91,7 @@ class NoiseProgram:
         for noise in self._with_arguments:
             own = heights if noise.inputs is None else [*heights, len(noise.inputs)]
             shapes += [[None], *([height, None] for height in own)]
-        return loops.compiled(self._all, shapes, ("float64",) * len(shapes))
+        return loops.compiled(self._all, shapes, ("float64",) * len(shapes), of_many_sizes=True)
 
     def _uncompiled(self, *flat: np.ndarray) -> tuple[Tensor, ...]:
         return self._all(*(ops.convert_to_tensor(part, dtype="float64") for part in flat))

@@ -37,11 +37,15 @@ Tensor = Any
 
 
 def compiled(
-    function: Callable[..., Any], shapes: Sequence[Sequence[int | None]] | None = None, dtypes: Sequence[str] = ()
+    function: Callable[..., Any],
+    shapes: Sequence[Sequence[int | None]] | None = None,
+    dtypes: Sequence[str] = (),
+    of_many_sizes: bool = False,
 ) -> Any:
     """The function as one compiled program (on torch: as it is). With `shapes` (None for any length) it takes NumPy
-    arrays of those shapes and dtypes, and needs no new trace for other values."""
-    return _own.compiled(function, shapes, dtypes)
+    arrays of those shapes and dtypes, and needs no new trace for other values. One that takes arrays
+    `of_many_sizes` is not compiled for each of them, where that can be: without a loop it loses little by that."""
+    return _own.compiled(function, shapes, dtypes, of_many_sizes)
 
 
 def works_in_blocks() -> bool:

@@ -30,7 +30,10 @@ Tensor = Any
 
 
 def compiled(
-    function: Callable[..., Any], shapes: Sequence[Sequence[int | None]] | None = None, dtypes: Sequence[str] = ()
+    function: Callable[..., Any],
+    shapes: Sequence[Sequence[int | None]] | None = None,
+    dtypes: Sequence[str] = (),
+    of_many_sizes: bool = False,
 ) -> Any:
     """A program for each combination of lengths, kept."""
     program = jax.jit(lambda *arguments: function(*arguments))

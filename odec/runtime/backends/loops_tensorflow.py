@@ -24,11 +24,15 @@ Tensor = Any
 
 
 def compiled(
-    function: Callable[..., Any], shapes: Sequence[Sequence[int | None]] | None = None, dtypes: Sequence[str] = ()
+    function: Callable[..., Any],
+    shapes: Sequence[Sequence[int | None]] | None = None,
+    dtypes: Sequence[str] = (),
+    of_many_sizes: bool = False,
 ) -> Any:
-    """The function as one XLA program. With `shapes` (None for any length) other lengths need no new trace."""
+    """The function as one XLA program, or as a graph where it takes arrays `of_many_sizes`, for each of which XLA would
+    compile again. With `shapes` (None for any length) other lengths need no new trace."""
     # A partial, because TensorFlow counts traces by code object and would warn of closures that share one.
-    program = tf.function(partial(function), jit_compile=True, autograph=False)
+    program = tf.function(partial(function), jit_compile=not of_many_sizes, autograph=False)
     if shapes is None:
         return program
     signature = [tf.TensorSpec(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]

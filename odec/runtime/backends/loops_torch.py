@@ -24,7 +24,10 @@ Tensor = Any
 
 
 def compiled(
-    function: Callable[..., Any], shapes: Sequence[Sequence[int | None]] | None = None, dtypes: Sequence[str] = ()
+    function: Callable[..., Any],
+    shapes: Sequence[Sequence[int | None]] | None = None,
+    dtypes: Sequence[str] = (),
+    of_many_sizes: bool = False,
 ) -> Any:
     """The function itself; without gradients where it takes arrays."""
     if shapes is None:
