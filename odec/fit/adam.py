@@ -135,9 +135,12 @@ def _search(problem: Problem, z: np.ndarray, epochs: int, otherwise: str) -> Sea
         good = (points.loss < LARGEST) & np.isfinite(jacobian).all(axis=(1, 2))
     reason = np.where(good, otherwise, NOT_FINITE).astype(object)
     loss = np.where(good, points.loss, np.inf)
-    cosine = np.where(good, steepest(z, residuals, jacobian, problem.scale.box), np.inf)
+    # A start that is not good has numbers too large for a direction.
+    with np.errstate(all="ignore"):
+        cosine = np.where(good, steepest(z, residuals, jacobian, problem.scale.box), np.inf)
+        near = good & (_distance(problem, z, residuals, jacobian) <= NEAR)
     reason[cosine <= FLAT] = GRADIENT
-    reason[good & (_distance(problem, z, residuals, jacobian) <= NEAR)] = STEP
+    reason[near] = STEP
     counted = np.full(len(z), epochs)
     return Search(z, residuals, jacobian, loss, np.ones(len(z)), counted, counted + 1, reason)
 

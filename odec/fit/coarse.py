@@ -27,7 +27,7 @@ FEWEST = 8
 # A coarse search ends where the loss falls by less than its own error.
 SETTINGS = Settings(gradient=1e-6, reduction=1e-8, step=1e-6, slow=1e-4, patience=10, iterations=100)
 # Near the optimum many starts walk along a valley whose ground no data tell apart; only the best one walks to its end.
-NEAR_SETTINGS = Settings(gradient=1e-6, reduction=1e-8, step=1e-7, slow=1e-3, patience=10)
+NEAR_SETTINGS = Settings(gradient=1e-6, reduction=1e-8, step=1e-7, slow=1e-3, patience=5)
 # A start is near the best one where its likelihood is less than e^NEAR times smaller: the coarse steps may have made
 # such a difference, and it is the least that statistics calls one.
 NEAR = 2.0

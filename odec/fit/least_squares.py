@@ -22,12 +22,14 @@ import numpy as np
 class Points:
     """n points: `loss` (n,), infinite where it lies outside its domain and NaN where it has no value; `residuals`
     (n, M) and `jacobian` (n, M, P) of its quadratic model. `z` (n, P) is where they are, if not where they were asked
-    for: some coordinates may have a best value in closed form."""
+    for: some coordinates may have a best value in closed form. `attempts` (n,) says how much work they were, if that is
+    known."""
 
     loss: np.ndarray
     residuals: np.ndarray
     jacobian: np.ndarray
     z: np.ndarray | None = None
+    attempts: np.ndarray | None = None
 
 
 def squares(residuals: np.ndarray, jacobian: np.ndarray) -> Points:
@@ -106,7 +108,7 @@ class Search:
 
     `z` (S, P) position, `loss` (S,), `residuals` (S, M), `jacobian` (S, M, P), `radius` (S,),
     `iterations` and `evaluations` (S,), `reason` (S,) "" while a start is running. `milestone` (S,) is the loss some
-    steps ago.
+    steps ago, `attempts` (S,) the work of the last point that was evaluated.
     """
 
     z: np.ndarray
@@ -119,6 +121,7 @@ class Search:
     reason: np.ndarray
     history: list[float] = field(default_factory=list)
     milestone: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    attempts: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def running(self) -> np.ndarray:
@@ -153,6 +156,7 @@ def begin(evaluate: Evaluate, start: np.ndarray, box: Box, settings: Settings) -
         evaluations=np.ones(count, dtype=int),
         reason=reason,
         milestone=loss.copy(),
+        attempts=np.zeros(count) if points.attempts is None else np.array(points.attempts, dtype=float),
     )
 
 
@@ -162,6 +166,8 @@ def advance(search: Search, evaluate: Evaluate, box: Box, settings: Settings) ->
     rows = rows[~_end_at_stationary(search, rows, box, settings)]
     if not len(rows):
         return
+    # Points are run in blocks, each as long as its longest: those that take as long stand side by side.
+    rows = rows[np.argsort(search.attempts[rows], kind="stable")]
     z, residuals, jacobian = search.z[rows], search.residuals[rows], search.jacobian[rows]
     unit = box.unit(z, jacobian, residuals)
     model = _Model(residuals, jacobian * unit[:, None, :]).compressed()
@@ -170,6 +176,8 @@ def advance(search: Search, evaluate: Evaluate, box: Box, settings: Settings) ->
     trial = np.clip(z + step * unit, box.lower, box.upper)
     new = evaluate(trial, rows)
     finite = _usable(new)
+    if new.attempts is not None:
+        search.attempts[rows] = new.attempts
     old_loss = search.loss[rows]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         gained = np.where(finite, old_loss - new.loss, -np.inf)

@@ -102,7 +102,8 @@ class Problem:
         own, residuals, jacobian = prior_terms(self.design.coordinates, theta)
         with np.errstate(invalid="ignore", over="ignore"):
             slopes = np.concatenate([points.jacobian, jacobian], axis=1) * self.scale.slope(theta)[:, None, :]
-            return Points(points.loss + own, np.concatenate([points.residuals, residuals], axis=1), slopes)
+            residuals = np.concatenate([points.residuals, residuals], axis=1)
+            return Points(points.loss + own, residuals, slopes, attempts=prediction.attempts)
 
     def batched(self, starts: int, measured: np.ndarray | None = None) -> Evaluate:
         """`evaluate` for a search of `starts` starts: few batch sizes, so few compilations. Each start may have data

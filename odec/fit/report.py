@@ -18,6 +18,7 @@ from odec.files import write_text, write_whole
 from odec.fit.fitted import fitted_text
 from odec.fit.html import report_html
 from odec.fit.text import report_text
+from odec.start_up import start_up_hushed
 
 if TYPE_CHECKING:
     from odec.fit.profiles import Profile
@@ -231,7 +232,9 @@ def _write_model(fit: Fit, path: Path, layer: Any) -> None:
     }
     if problem.runs.inputs is not None:
         arguments["input_times"] = problem.runs.inputs.knots.tolist()
-    write_whole(path, lambda beside: save_model(layer, arguments, beside))
+    # Keras loads TensorFlow to save a file, where it is installed, on the other back ends too.
+    with start_up_hushed():
+        write_whole(path, lambda beside: save_model(layer, arguments, beside))
 
 
 def _finite(value: Any) -> Any:

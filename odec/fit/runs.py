@@ -27,13 +27,15 @@ MOST_PADDED = 32
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """The model at the M measured cells, S times: `values` (S, M) of the measured columns, `states` (S, M, D) where
-    they were asked for; `slopes` (S, M, Q) and `state_slopes` (S, M, D, Q) by the Q coordinates where those were."""
+    they were asked for; `slopes` (S, M, Q) and `state_slopes` (S, M, D, Q) by the Q coordinates where those were;
+    `attempts` (S,) of a step by the longest of its adaptive runs, where slopes were asked for."""
 
     theta: np.ndarray
     values: np.ndarray
     states: np.ndarray
     slopes: np.ndarray
     state_slopes: np.ndarray
+    attempts: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +192,7 @@ class Runs:
             np.zeros((count, size, len(names))),
             np.zeros((count, size, width if slopes else 0)),
             np.zeros((count, size, len(names), width if slopes else 0)),
+            np.zeros(count),
         )
         for part in self._parts:
             row, moment, column = part.place
@@ -200,10 +203,11 @@ class Runs:
             if not slopes:
                 values = _shaped(simulate.solve(self.model, self.timing.at(part.times), **run), shape)
             else:
-                values, moved = (
+                values, moved, attempts = (
                     _shaped(array, shape)
-                    for array in simulate.sensitivities(self.model, self.timing.at(part.times), wrt=slots.names, **run)
+                    for array in simulate.derived(self.model, self.timing.at(part.times), wrt=slots.names, **run)
                 )
+                np.maximum(found.attempts, attempts.max(axis=1), out=found.attempts)
                 onto = slots.matrix(width)[row]
                 with np.errstate(invalid="ignore", over="ignore"):
                     found.slopes[:, part.cells] = _chained(moved[:, row, moment, column], onto)
@@ -238,8 +242,9 @@ class Runs:
         key = (part.group.experiments, self.solver, self.timing.is_adaptive, wrt, columns)
         known = self.lengths.setdefault(key, set())
         if rows <= block:
-            # A longer run costs less than a compilation, unless it is much longer.
-            rows = min((length for length in known if rows <= length <= MOST_PADDED * rows), default=rows)
+            # A longer run costs less than a compilation; one of known length does not if it is much longer.
+            longest = block if self.timing.is_adaptive else MOST_PADDED * rows
+            rows = min((length for length in known if rows <= length <= longest), default=rows)
         known.add(min(rows, block))
         return rows
 

@@ -170,7 +170,8 @@ class Shooting:
             slopes[:, :, :count] *= problem.scale.slope(theta[:, :count])[:, None, :]
             loss = points.loss + own + np.sum((unit * gaps) ** 2, axis=1)
             loss = np.where(np.isinf(loss) & np.isfinite(points.loss), np.nan, loss)
-            return Points(loss, np.concatenate([points.residuals, residuals, unit * gaps], axis=1), slopes)
+            residuals = np.concatenate([points.residuals, residuals, unit * gaps], axis=1)
+            return Points(loss, residuals, slopes, attempts=whole.attempts)
 
     @property
     def unit(self) -> float:
@@ -262,12 +263,14 @@ class Shooting:
             np.zeros((*shape, states)),
             np.zeros((*shape, width)),
             np.zeros((*shape, states, width)),
+            np.zeros(len(theta)),
         )
         gaps, slopes = [], []
         for k, segment in enumerate(self.segments):
             found = segment.runs.with_slopes(theta, states > 0, batch)
             for name in ("values", "slopes", "states", "state_slopes"):
                 getattr(whole, name)[:, segment.cells] = getattr(found, name)[:, segment.own]
+            np.maximum(whole.attempts, found.attempts, out=whole.attempts)
             if segment.ends is not None:
                 next_one = self.segments[k + 1].first
                 assert next_one is not None

@@ -87,7 +87,9 @@ def filled(array: np.ndarray, block: slice, rows: int) -> np.ndarray:
 
 @dataclass(eq=False)
 class Drive:
-    """A run of so many rows of `size` numbers each from `start` to `end`, by its parts of `chunk` attempts and more."""
+    """A run of so many rows of `size` numbers each from `start` to `end`, by its parts of `chunk` attempts and more.
+
+    Where the program `is_new`, the first block is run by itself: it compiles for all."""
 
     part: Part
     rows: int
@@ -96,6 +98,7 @@ class Drive:
     start: float
     end: float
     report: Report | None = None
+    is_new: bool = True
     _began: float = field(default_factory=time.perf_counter)
     _info: dict[int, np.ndarray] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -106,10 +109,10 @@ class Drive:
     def __call__(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The values, how each row went and its last states (`march.Outcome`), batch last."""
         todo = blocks(self.rows, self.size)
-        # The first block by itself: it compiles for all.
-        found = [self._driven(todo[0], told=True)]
-        if len(todo) > 1:
-            found += self._side_by_side(todo[1:])
+        alone = 1 if self.is_new or len(todo) == 1 else 0
+        found = [self._driven(block, told=True) for block in todo[:alone]]
+        if todo[alone:]:
+            found += self._side_by_side(todo[alone:])
         if len(found) == 1:
             return found[0]
         values, info, last = (np.concatenate(parts, axis=-1)[..., : self.rows] for parts in zip(*found, strict=True))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 from keras import ops
@@ -36,6 +37,9 @@ LONGEST_CHUNK, SHORTEST_CHUNK = 128, 8
 # How many parts the stops have.
 STOPS = 5
 
+# The compiled runs that were called before.
+_RUN: WeakSet[Callable[..., Any]] = WeakSet()
+
 
 @dataclass(frozen=True)
 class Run:
@@ -52,6 +56,15 @@ class Run:
     last_step: np.ndarray
     last: np.ndarray
     event: np.ndarray
+
+
+class Derived(NamedTuple):
+    """`values` (rows, times, columns) with their `derivatives` (rows, times, columns, len(wrt)), and the `attempts` of
+    a step (rows,) that an adaptive run took, accepted and refused."""
+
+    values: np.ndarray
+    derivatives: np.ndarray
+    attempts: np.ndarray
 
 
 def solve(
@@ -143,14 +156,51 @@ def sensitivities(
     exact for the numbers computed: the method is applied to the variational equation. (Where the time of a jump
     depends on a param, they are those of the solution.) A state in `initial` does not depend on params.
     """
+    found = derived(
+        model,
+        timing,
+        method=method,
+        params=params,
+        consts=consts,
+        initial=initial,
+        columns=columns,
+        wrt=wrt,
+        dtype=dtype,
+        inputs=inputs,
+        before=before,
+    )
+    return found.values, found.derivatives
+
+
+def derived(
+    model: type[Model],
+    timing: Timing,
+    *,
+    method: str,
+    params: Any,
+    consts: Numbers | None = None,
+    initial: Numbers | None = None,
+    columns: Sequence[str] | None = None,
+    wrt: Sequence[str] | None = None,
+    dtype: str = "float64",
+    inputs: Signal | None = None,
+    before: bool = False,
+) -> Derived:
+    """What `sensitivities` gives, and what it took."""
     description = model.description
     names = description.param_elements if wrt is None else description.expanded(wrt)
     request = _request(model, method, params, consts, initial, columns, names, dtype)
+    attempts = np.zeros(request.rows.shape[-1])
+    if isinstance(timing, Adaptive):
+        found, info, _ = request.march(timing, inputs, before)
+        attempts = info[2] + info[3]
+    else:
+        found = request.run(timing, inputs, before)
     if not names:
-        values = request.run(timing, inputs, before)
-        return np.moveaxis(values, -1, 0), np.zeros((*np.moveaxis(values, -1, 0).shape, 0))
-    both = np.transpose(request.run(timing, inputs, before), (3, 0, 1, 2))
-    return both[..., 0], both[..., 1:]
+        values = np.moveaxis(found, -1, 0)
+        return Derived(values, np.zeros((*values.shape, 0)), attempts)
+    both = np.transpose(found, (3, 0, 1, 2))
+    return Derived(both[..., 0], both[..., 1:], attempts)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -252,7 +302,11 @@ class _Request:
             found = run(*laid, *parts[STOPS:], *more)
             return *map(np.asarray, found[:3]), found[3:]
 
-        return Drive(part, rows, size, options.chunk, timing.start, timing.end, report)()
+        from_start = _compiled_march(program, options, stops.by_row, False)
+        drive = Drive(part, rows, size, options.chunk, timing.start, timing.end, report, from_start not in _RUN)
+        found = drive()
+        _RUN.add(from_start)
+        return found
 
     def run_to_end(self, schedule: Schedule, inputs: Signal | None = None) -> np.ndarray:
         """(2, batch): the `when` (from 1) that has no end in a row, 0 for none, and the time."""
