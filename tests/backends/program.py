@@ -229,7 +229,9 @@ def runs() -> dict[str, np.ndarray]:
     solution = odec.solve(EXAMPLES / "bouncing_ball" / "model.ode", to=3.0)
     found["solve/values"] = solution.to_frame().to_numpy(dtype=np.float64)
     folder = EXAMPLES / "exponential"
-    found["fit/values"] = np.array([odec.fit(folder / "model.ode", folder / "data.csv").estimates["k"]])
+    for method in ({"method": "lm"}, {"method": "adam", "epochs": 5}):
+        fitted = odec.fit(folder / "model.ode", folder / "data.csv", **method)
+        found[f"fit by {method['method']}/values"] = np.array([fitted.estimates["k"]])
     return found
 
 
