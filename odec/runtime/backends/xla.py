@@ -9,18 +9,14 @@ import os
 # 125 kernels: 8 µs become 4 for one row, 33 become 15 for 64 rows (4 MB), and 76 become 55 for 256, which this leaves
 # as it was: beyond that other people's loops could miss the fast matrix products, which such a function cannot call.
 SMALL_LOOP = 2**22
-# XLA's newer way to write kernels for a CPU takes longer to compile and gives no faster ones. Measured on the programs
-# of a fit, with sensitivities: 3.1 s become 2.5 (two species, tsit5) and 9.1 become 8.2 (Boehm's problem, rodas5p).
-OPTIONS = f"xla_cpu_small_while_loop_byte_threshold={SMALL_LOOP},xla_cpu_disable_new_fusion_emitters"
-FLAG = "xla_backend_extra_options"
+OPTION = "xla_backend_extra_options"
 
 
 def prepare() -> None:
-    """Let XLA compile quickly, and small loops as one function, unless the user's `XLA_FLAGS` say something of such
-    options.
+    """Let XLA compile small loops as one function, unless the user's `XLA_FLAGS` say something of such options.
 
     XLA reads the variable when it first compiles; where that has happened, loops are slower and no less right.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if FLAG not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --{FLAG}={OPTIONS}".strip()
+    if OPTION not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --{OPTION}=xla_cpu_small_while_loop_byte_threshold={SMALL_LOOP}".strip()
