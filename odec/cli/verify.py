@@ -33,14 +33,15 @@ def command(ctx: click.Context, model: str, to: float | None, sets: Any, inits: 
         init=values_by_name(inits, "--init"),
         inputs=files_by_name(tables, "--input"),
     )
-    click.echo(f"{found.model} by {found.method} on {', '.join(found.ran)}. The largest relative differences:\n")
+    said = "The largest relative differences:\n" if found.differences else "There is nothing to compare it with."
+    click.echo(f"{found.model} by {found.method} on {', '.join(found.ran)}. {said}")
     rows = [("", "what", "differs by", "may by", "")]
     rows += [
         (one.between, one.what, f"{one.largest:.1e}", f"{one.limit:.0e}", "" if one.passes else "DIFFERENT")
         for one in found.differences
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    for row in rows if found.differences else ():
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for line in found.omitted:
         click.echo(line)

@@ -123,9 +123,10 @@ def verify(
     return Verification(Path(model).name, tuple(ran), method, tuple(omitted), tuple(differences))
 
 
-def largest(mine: np.ndarray, theirs: np.ndarray) -> float:
-    """The largest difference, relative to the largest number along the first axis; 0 where both are 0."""
-    scale = np.max(np.abs(theirs), axis=0)
+def largest(mine: np.ndarray, theirs: np.ndarray, least: np.ndarray | float = 0.0) -> float:
+    """The largest difference, relative to the largest number along the first axis, or to `least` where that is more; 0
+    where both are 0."""
+    scale = np.maximum(np.max(np.abs(theirs), axis=0), least)
     off = np.max(np.abs(mine - theirs), axis=0)
     # A column whose numbers are all far smaller than the others' is as good as 0.
     scale = np.maximum(scale, 1e-12 * np.max(scale, initial=0.0))
@@ -194,7 +195,7 @@ def _beside_scipy(model: Model, asked: Asked, first: str, numbers: Numbers, omit
         raise Unanswered(why)
     series = Series(numbers[KNOTS], numbers[SERIES]) if KNOTS in numbers else None
     scipy = Independent(model, asked, series)
-    states = scipy.values()
+    states, times = scipy.values(), np.array(asked.times)
     between, count = f"{SCIPY} and {first}", states.shape[1]
     found = [Difference(between, "values", largest(numbers["values"][:, :count], states), NEAR["values"])]
     if "sensitivities" in numbers:
@@ -202,6 +203,12 @@ def _beside_scipy(model: Model, asked: Asked, first: str, numbers: Numbers, omit
         which = np.unique(np.linspace(0, many - 1, min(many, MOST_DERIVATIVES)).round().astype(int))
         if len(which) < many:
             omitted.append(f"{SCIPY}: derivatives by {len(which)} of the {many} params")
-        off = largest(numbers["sensitivities"][..., which], scipy.sensitivities(which.tolist()))
+        rows = scipy.rows_with_derivatives
+        omitted += [f"{SCIPY}: no derivatives at t = {t:g}, where a jump moves with a param" for t in times[~rows]]
+        # Where a state hardly depends on a param, its own size over the param's is what a run is held to.
+        sizes = np.abs(scipy.params[which])
+        least = np.max(np.abs(states), axis=0)[:, None] / np.where(sizes > 0, sizes, 1.0)
+        mine, theirs = numbers["sensitivities"][..., which], scipy.sensitivities(which.tolist())
+        off = largest(mine[rows], theirs[rows], least)
         found.append(Difference(between, "sensitivities", off, NEAR["sensitivities"]))
     return found

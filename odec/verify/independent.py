@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from odec.model.expression import postorder
+from odec.model.expression import postorder, symbols
 from odec.model.model import Model
 from odec.verify.asked import Asked, Series
 from odec.verify.system import System
@@ -59,6 +59,14 @@ class Independent:
         else:
             run.flow()
         return run.found
+
+    @property
+    def rows_with_derivatives(self) -> np.ndarray:
+        """Which rows (times,) are not at a jump whose time depends on params: a value that leaps has no difference."""
+        times, system = np.array(self.asked.times), System(self.model, self.asked, series=self.series)
+        formulas = [[system.written_out(time) for time in jump.times if time is not None] for jump in self.model.jumps]
+        moving = [any(symbol.role == "param" for symbol in symbols(*of_jump)) for of_jump in formulas]
+        return ~np.isin(times, [time for time, j in system.jumps(times.min(), times.max()) if moving[j]])
 
     def sensitivities(self, which: Sequence[int]) -> np.ndarray:
         """The derivatives (times, states, which) of the states by some of the params."""

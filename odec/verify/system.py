@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from odec.model.expression import TIME, Expression
+from odec.model.expression import TIME, Expression, substitute
 from odec.model.jumps import root_function
 from odec.model.model import Jump, Model, Param, State
 from odec.verify import formulas
@@ -47,7 +47,7 @@ class System:
         self.start = formulas.packed(
             formulas.filled(
                 state.name,
-                np.nan if state.initial is None else self._values([state.initial], known)[0],
+                np.nan if state.initial is None else self._values([self.written_out(state.initial)], known)[0],
                 shapes[state],
                 asked.init,
             )
@@ -55,6 +55,12 @@ class System:
         )
         self.input_shapes = [formulas.shape(item.written_shape, known) for item in model.inputs]
         self.whens = [j for j, jump in enumerate(model.jumps) if jump.kind == "when"]
+
+    def written_out(self, formula: Expression) -> Expression:
+        """The formula of a start or a time without its intermediates, which elsewhere depend on states."""
+        for definition in reversed(self.model.intermediates):
+            (formula,) = substitute([formula], {definition.symbol: definition.value})
+        return formula
 
     def slopes(self, t: float, x: Array, inside: float) -> Array:
         """The derivatives; in a map the next states. `inside` is a time within the interval between two knots."""
@@ -92,7 +98,10 @@ class System:
         return found
 
     def _times(self, jump: Jump, low: float, high: float) -> list[float]:
-        given = [np.nan if time is None else float(self._values([time], self.known)[0]) for time in jump.times]
+        given = [
+            np.nan if time is None else float(self._values([self.written_out(time)], self.known)[0])
+            for time in jump.times
+        ]
         if jump.kind != "every":
             return given
         period, start, stop = given

@@ -58,6 +58,13 @@ def test_scipy_finds_when_a_condition_turns_true() -> None:
     np.testing.assert_allclose(found, exact, atol=1e-9)
 
 
+def test_a_jump_that_moves_with_a_param_has_no_differences_at_its_time() -> None:
+    """x = 1, and 3 from the time 2·T on, which an intermediate says."""
+    moved = independent("param T = 1.5\nat_T = 2*T\nstate x = 1\ndx = 0\nat at_T: x = 3\n")
+    np.testing.assert_array_equal(moved.values()[:, 0], [1, 1, 1, 3, 3, 3])
+    np.testing.assert_array_equal(moved.rows_with_derivatives, [True, True, True, False, True, True])
+
+
 def test_a_condition_that_stays_true_fires_once_for_scipy() -> None:
     """x = t: above 1 from t = 1 on, below it again for a jump at 2, above at 3."""
     counted = "state x = 0\nstate n = 0\ndx = 1\ndn = 0\nwhen x >= 1: n += 1\nat 2: x = 0\n"
@@ -113,6 +120,7 @@ def test_differences_are_relative_to_a_column() -> None:
     mine, theirs = np.array([[1.0, 100.0], [2.0, 200.0]]), np.array([[1.0, 100.0], [2.0, 201.0]])
     assert largest(mine, theirs) == pytest.approx(1 / 201)
     assert largest(np.zeros(3), np.zeros(3)) == 0
+    assert largest(np.full(2, 1e-9), np.zeros(2), 1.0) == 1e-9
     assert not Difference("", "values", float("nan"), 1.0).passes
 
 
