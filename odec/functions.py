@@ -84,13 +84,19 @@ _ROWS = (
         "min",
         ("x",),
         (),
-        min,
+        lambda *x: min(x),
         r"\min\left(%s\right)",
         "The smallest of its arguments; at a tie the first counts.",
         None,
     ),
     LanguageFunction(
-        "max", ("x",), (), max, r"\max\left(%s\right)", "The largest of its arguments; at a tie the first counts.", None
+        "max",
+        ("x",),
+        (),
+        lambda *x: max(x),
+        r"\max\left(%s\right)",
+        "The largest of its arguments; at a tie the first counts.",
+        None,
     ),
     LanguageFunction(
         "mod",

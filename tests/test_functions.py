@@ -144,3 +144,10 @@ def test_a_safe_form_is_right_everywhere(row, x) -> None:
     # On the compiler's side it is only used to compare forms.
     assert row.value(x) == pytest.approx(wanted, rel=1e-6)
     assert math.isfinite(row.value(x))
+
+
+@pytest.mark.parametrize("name", ["min", "max"])
+def test_one_number_is_its_own_smallest_and_largest(name: str) -> None:
+    value = FUNCTIONS[name].value
+    assert value(2.5) == 2.5
+    assert value(2.5, 1.0, 3.0) == {"min": 1.0, "max": 3.0}[name]

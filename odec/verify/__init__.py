@@ -31,8 +31,6 @@ SCIPY, REVERSE = "SciPy", "backwards and forwards"
 
 COMPARED = ("values", "sensitivities", "gradient")
 ROWS = 11
-# By so many params SciPy's runs are differentiated: each takes two runs of some seconds.
-MOST_DERIVATIVES = 16
 RTOL = 1e-9
 # Back ends round in other orders; where that makes them take other steps, they are two runs, and a run at rtol keeps
 # about 100 of it. SciPy's is another solver, and its derivatives are differences.
@@ -199,8 +197,7 @@ def _beside_scipy(model: Model, asked: Asked, first: str, numbers: Numbers, omit
     between, count = f"{SCIPY} and {first}", states.shape[1]
     found = [Difference(between, "values", largest(numbers["values"][:, :count], states), NEAR["values"])]
     if "sensitivities" in numbers:
-        many = len(scipy.params)
-        which = np.unique(np.linspace(0, many - 1, min(many, MOST_DERIVATIVES)).round().astype(int))
+        many, which = len(scipy.params), scipy.which
         if len(which) < many:
             omitted.append(f"{SCIPY}: derivatives by {len(which)} of the {many} params")
         rows = scipy.rows_with_derivatives

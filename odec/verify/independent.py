@@ -23,6 +23,8 @@ from odec.verify.system import System
 SOLVER, RTOL, ATOL = "LSODA", 1e-12, 1e-14
 # A difference of order 4 over this part of a number.
 MOVED = 1e-3
+# By so many params runs are differentiated, in so many evaluations, some 20 µs each or more; and so many in one run.
+MOST_DERIVATIVES, MOST_IN_ALL, MOST_EVALUATIONS = 16, 1_000_000, 100_000
 # Runs between two jumps by conditions.
 MOST_RUNS = 10_000
 # A number at its event is zero but for so many times its rounding there.
@@ -47,7 +49,7 @@ class Independent:
     """A model that `refusal` lets pass; `series` are its inputs."""
 
     def __init__(self, model: Model, asked: Asked, series: Series | None = None) -> None:
-        self.model, self.asked, self.series = model, asked, series
+        self.model, self.asked, self.series, self.evaluations = model, asked, series, 0
         self.params = System(model, asked, series=series).params
 
     def values(self, params: np.ndarray | None = None) -> np.ndarray:
@@ -58,7 +60,15 @@ class Independent:
             run.steps()
         else:
             run.flow()
+        self.evaluations = run.evaluations
         return run.found
+
+    @property
+    def which(self) -> np.ndarray:
+        """The params that derivatives are taken by, after a run: evenly chosen where all would take too long."""
+        many, runs = len(self.params), MOST_IN_ALL // max(4 * self.evaluations, 1)
+        asked = max(1, min(many, MOST_DERIVATIVES, runs))
+        return np.unique(np.linspace(0, many - 1, asked).round().astype(int))
 
     @property
     def rows_with_derivatives(self) -> np.ndarray:
@@ -84,11 +94,11 @@ class Independent:
 
 class _Run:
     """One run: where it is (`t`, `x`), which conditions are `armed` (were false since they last fired), how near 0 the
-    number of one that is not counts as its `edge`, and what is `found` at the rows."""
+    number of one that is not counts as its `edge`, what is `found` at the rows, and after how many `evaluations`."""
 
     def __init__(self, system: System, rows: np.ndarray) -> None:
         self.system, self.rows = system, rows
-        self.t, self.x = float(rows[0]), system.start
+        self.t, self.x, self.evaluations = float(rows[0]), system.start, 0
         self.found = np.full((len(rows), len(self.x)), np.nan)
         self.armed = [not system.holds(w, self.t, self.x, self.t) for w in range(len(system.whens))]
         self.edge = [0.0] * len(self.armed)
@@ -130,7 +140,7 @@ class _Run:
                 raise Unanswered(f"there are more than {MOST_RUNS} jumps until t = {self.t:g}")
             between = self.rows[(way * self.rows > way * self.t) & (way * self.rows < way * stop)]
             ran = solve_ivp(
-                lambda t, x: self.system.slopes(t, x, inside),
+                lambda t, x: self._slopes(t, x, inside),
                 (self.t, stop),
                 self.x,
                 SOLVER,
@@ -151,6 +161,12 @@ class _Run:
             self.t, self.x = float(ran.t_events[w][-1]), ran.y_events[w][-1]
             self._crossed(w, inside)
             self._note()
+
+    def _slopes(self, t: float, x: Any, inside: float) -> np.ndarray:
+        self.evaluations += 1
+        if self.evaluations > MOST_EVALUATIONS:
+            raise Unanswered(f"its run is at t = {t:g} after {MOST_EVALUATIONS} evaluations (do its slopes leap?)")
+        return self.system.slopes(t, x, inside)
 
     def _event(self, w: int, inside: float) -> Callable[..., float]:
         """For `solve_ivp`: where an armed condition turns true, or one that is not turns false."""

@@ -14,7 +14,7 @@ from odec.diagnostics import OdecError
 from odec.source import Source
 from odec.verify import Difference, drawn, largest
 from odec.verify.asked import Asked, Series
-from odec.verify.independent import Independent, refusal
+from odec.verify.independent import Independent, Unanswered, refusal
 
 # A dose every second hour: x is known between and behind them.
 DOSED = "param k = 0.5\nparam x0 = 2\nstate x = x0\ndx = -k*x\nevery 2 from 2 to 5: x += 1\nat 1: x = 3\n"
@@ -56,6 +56,12 @@ def test_scipy_finds_when_a_condition_turns_true() -> None:
     found = independent(ball + "when y < 0: v = -e*v, n += 1\n", (0.0, 0.5, 1.5, 2.25, 2.3)).values()
     exact = [[1, 0, 0], [0.75, -1, 0], [0.25, 0, 1], [0.0625, 0, 2], [0.06, -0.1, 2]]
     np.testing.assert_allclose(found, exact, atol=1e-9)
+
+
+def test_scipy_gives_up_where_slopes_leap_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("odec.verify.independent.MOST_EVALUATIONS", 1000)
+    with pytest.raises(Unanswered, match="after 1000 evaluations"):
+        independent("state x = 0.5\ndx = if(x > 0, -1, 1)\n").values()
 
 
 def test_a_jump_that_moves_with_a_param_has_no_differences_at_its_time() -> None:
