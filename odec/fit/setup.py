@@ -120,7 +120,8 @@ def _table(description: Description, data: Any, time: str) -> Data:
         raise OdecError.of("E0702", f"a fit does not train the weights of the net `{net.name}`", cure)
     for param in description.params:
         if param.shape:
-            raise OdecError.of("E0702", f"`{param.name}` is an array: fitting arrays comes with a later release")
+            cure = "train the layer with Keras's own `fit`, as examples/simple_rnn does"
+            raise OdecError.of("E0702", f"a fit does not search the numbers of the array `{param.name}`", cure)
     return read_data(data, measured, time=time, others=others, extras=description.data, besides=columns)
 
 
