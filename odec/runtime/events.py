@@ -178,7 +178,7 @@ class Watch:
         """x with the note that the jumps `endless` (W, batch) come to no end at the time."""
         flags, many = values(x)[self.size :], len(self.places)
         which = ops.cast(ops.argmax(ops.cast(endless, "int32"), axis=0) + 1, x.dtype)
-        now = ops.where(ops.any(endless, axis=0), ops.stack([which, spread(time, which)]), flags[many:])
+        now = ops.where(ops.any(endless, axis=0), ops.stack([which, spread(time, ops.ones_like(which))]), flags[many:])
         return self._with_flags(x[: self.size], ops.concatenate([flags[:many], now]))
 
     # The loop over the parts of a step.
@@ -312,7 +312,7 @@ class Watch:
         """Rows in which a jump is `endless` (W, batch) become NaN, and remember which and when."""
         over, many = ops.any(endless, axis=0), len(self.places)
         which = ops.cast(ops.argmax(ops.cast(endless, "int32"), axis=0) + 1, z.dtype)
-        now = ops.stack([which, spread(place.time, which)])
+        now = ops.stack([which, spread(place.time, ops.ones_like(which))])
         flags = ops.concatenate([flags[:many], ops.where(over, now, flags[many:])])
         return ops.where(over, 1.0, begin), ops.where(over, ops.full_like(z, float("nan")), z), flags
 
@@ -373,8 +373,8 @@ class Watch:
         p, c = equations.arguments(theta)
         with working_in(x.dtype):
             pairs = equations.model.conditions(time, equations.layout.unpacked(flat), p, c)
-        holds = ops.stack([spread(_as_number(condition, flat), flat[0]) for condition, _ in pairs]) > 0.5
-        g = ops.stack([spread(number, flat[0]) for _, number in pairs])
+        holds = ops.stack([spread(_as_number(condition, flat), ops.ones_like(flat[0])) for condition, _ in pairs]) > 0.5
+        g = ops.stack([spread(number, ops.ones_like(flat[0])) for _, number in pairs])
         shape = (len(pairs), *ops.shape(x)[1:])
         return ops.reshape(holds, shape), ops.reshape(g, shape)
 

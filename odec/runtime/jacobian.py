@@ -133,10 +133,11 @@ def _moved_direction(
 PART = 2.0**-12
 
 
-def slope_in_time(rhs: Callable[[Any, Tensor], Tensor], x: Tensor, h: Tensor) -> Tensor:
-    """∂f/∂t at the start of a step, of the shape of x, by a difference of order 2 of `rhs(c, x)` into the step.
+def slope_in_time(rhs: Callable[[Any, Tensor], Tensor], first: Tensor, x: Tensor, h: Tensor) -> Tensor:
+    """∂f/∂t at the start of a step, where the slope is `first`, of the shape of x, by a difference of order 2 of
+    `rhs(c, x)` into the step.
 
     A difference, and not the compiled ∂f/∂t, because inputs move with the time too; its own derivative is the
     difference of derivatives, so that sensitivities stay exact. Into the step, because f may switch at its start.
     """
-    return (4 * rhs(PART, x) - 3 * rhs(0.0, x) - rhs(2 * PART, x)) / (2 * PART * h)
+    return (4 * rhs(PART, x) - 3 * first - rhs(2 * PART, x)) / (2 * PART * h)

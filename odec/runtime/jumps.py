@@ -95,7 +95,7 @@ def jumped(
     same = [name for name, old, now in zip(plain.states, states, new, strict=True) if now is old]
     chain = equations._chained({**by_state, **{(name, name): 1.0 for name in same}}, by_param, plain.states, s, x[0])
     if moved is not None:
-        slope = ops.stack([spread(by_time.get(name, 0.0), x[0]) for name in plain.states])
+        slope = ops.stack([spread(by_time.get(name, 0.0), ops.ones_like(x[0])) for name in plain.states])
         chain = chain + (slope - plain.rhs(t, behind, theta))[:, None] * moved
     return ops.concatenate([behind[:, None], chain], axis=1)
 
@@ -166,7 +166,7 @@ def moved_root(equations: Variations, w: int, t: Tensor, z: Tensor, theta: Seque
         )
     f = plain.rhs(t, x, theta)
     change = _placed({("g", name): v for name, v in by_param.items()}, ("g",), equations.wrt, x[0])[0]
-    speed = spread(by_time, x[0])
+    speed = spread(by_time, ops.ones_like(x[0]))
     for state, slope in by_state.items():
         place = plain.layout.places[state]
         change, speed = change + slope * s[place], speed + slope * f[place]

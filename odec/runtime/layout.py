@@ -69,13 +69,14 @@ class Layout:
 
     def packed(self, values: Sequence[Any], like: Tensor) -> Tensor:
         """Rows (size, batch) from a value for each name, spread over its shape; `like` (batch,) has shape and dtype."""
+        ones = ops.ones_like(like)
         if self.is_scalar:
-            return ops.stack([spread(value, like) for value in values], axis=0)
+            return ops.stack([spread(value, ones) for value in values], axis=0)
         batch = ops.shape(like)[0]
         parts = []
         for value, shape, size in zip(values, self.shapes, self.sizes, strict=True):
             if not shape:
-                parts.append(spread(value, like)[None])
+                parts.append(spread(value, ones)[None])
                 continue
             array = ops.cast(as_tensor(value), like.dtype)
             # A number stands for every element; the batch of a shared array is 1.
@@ -83,11 +84,13 @@ class Layout:
         return ops.concatenate(parts, axis=0)
 
 
-def spread(value: Any, like: Tensor) -> Tensor:
-    """A number, a 0-d tensor or (batch,) as (batch,)."""
-    if is_known(value):
-        if getattr(value, "ndim", 0) == 0:
-            return ops.full_like(like, float(value))
-        value = ops.convert_to_tensor(value, dtype=like.dtype)
-    value = ops.cast(value, like.dtype)
-    return ops.broadcast_to(value, ops.shape(like))
+def spread(value: Any, ones: Tensor) -> Tensor:
+    """A number, a 0-d tensor or (batch,) as (batch,), by a product with `ones` (batch,): a compiler takes it away, and
+    it is quicker to trace than what asks for a shape."""
+    if not is_known(value):
+        value = ops.cast(value, ones.dtype)
+    elif getattr(value, "ndim", 0) == 0:
+        value = float(value)
+    else:
+        value = ops.convert_to_tensor(value, dtype=ones.dtype)
+    return ops.multiply(value, ones)

@@ -82,8 +82,10 @@ class Motion:
             return stepping.explicit(method, slope, h, x, first)
         equations = driven(self.equations, inside(moment.series, lambda: moment.along(begin)))
         solve = jacobian.solver(equations, moment.time(begin), x, theta, 1 / (h * method.gamma))
-        timed = uses_time(base(self.equations).model) or bool(moment.series)
-        in_time = jacobian.slope_in_time(slope, x, h) if timed else None
+        in_time = None
+        if uses_time(base(self.equations).model) or moment.series:
+            first = slope(0.0, x) if first is None else first
+            in_time = jacobian.slope_in_time(slope, first, x, h)
         return stepping.rosenbrock(method, slope, in_time, solve, h, x, first)
 
     def step(self, moment: loops.Moment, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
