@@ -41,7 +41,8 @@ def compiled(
         return program
 
     def run(*arguments: Any) -> Any:
-        return program(*(np.asarray(a, dtype) for a, dtype in zip(arguments, dtypes, strict=True)))
+        arrays = zip(arguments, dtypes, strict=True)
+        return program(*(a if isinstance(a, jax.Array) else np.asarray(a, dtype) for a, dtype in arrays))
 
     return run
 
