@@ -42,7 +42,9 @@ def numbers(request: pytest.FixtureRequest) -> Callable[[str], Numbers]:
         out = request.config.cache.mkdir(f"odec-{backend}-{digest(backend)}") / "numbers.npz"
         if not out.exists():
             command = [sys.executable, str(PROGRAM), str(out), *(["differences"] if backend == "tensorflow" else [])]
-            ran = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True)
+            environment = {**os.environ, "KERAS_BACKEND": backend}
+            # A fit writes its folder where the process is.
+            ran = subprocess.run(command, env=environment, cwd=out.parent, capture_output=True, text=True)
             assert ran.returncode == 0, ran.stderr[-4000:]
         return dict(np.load(out))
 
