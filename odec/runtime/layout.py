@@ -93,4 +93,5 @@ def spread(value: Any, ones: Tensor) -> Tensor:
         value = float(value)
     else:
         value = ops.convert_to_tensor(value, dtype=ones.dtype)
-    return ops.multiply(value, ones)
+    # An operator: `ops.multiply` rounds a Python number to float32 on torch.
+    return value * ones
