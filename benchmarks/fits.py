@@ -1,12 +1,12 @@
-"""Fits beside their peers: Boehm's, Elowitz's and Fiedler's published problems, and a thousand starts of two species.
+"""Fits beside their peers: Boehm's published problem, and a thousand starts of two species.
 
     python -m venv benchmarks/.venv && benchmarks/.venv/bin/pip install lmfit numpy scipy libroadrunner      once
-    python benchmarks/fits.py [--parts boehm two_species nominal fiedler elowitz] [--python benchmarks/.venv/bin/python]
+    python benchmarks/fits.py [--parts boehm two_species] [--python benchmarks/.venv/bin/python]
 
 Needs the problems in ../shared/reference. Every tool has a process of its own; they take turns. Seconds to build are
 those from the start of the process to the first objective with its derivatives, imports included. Writes
 benchmarks/results/fits.md after each part. AMICI and diffrax are not run here: `../shared/reference/peers/peers.csv`
-has their numbers.
+has their numbers. The other published problems are those of `hard_fits.py`.
 """
 
 from __future__ import annotations
@@ -30,23 +30,14 @@ HEADER = ["tool", "build", "objective + gradient", "search", "starts", "converge
 # Starts of odec and of the peers, which go one after the other.
 BOEHM, BOEHM_PEER = 200, 20
 TWO_SPECIES, TWO_SPECIES_PEER = 1000, 20
-HARD = {"elowitz": ("Elowitz_Nature2000", 1000), "fiedler": ("Fiedler_BMCSystBiol2016", 1000)}
 # A sum of squares this share above the best one is the same optimum.
 SAME = 1e-3
-# A loss this near to another, relative, is as good.
-AS_GOOD = 1e-6
 LIMIT = 900
 
 
 def main() -> None:
     """The parts asked for, each written when it is done."""
-    parts: dict[str, Callable[[str], str]] = {
-        "boehm": boehm,
-        "two_species": two_species,
-        "nominal": nominal,
-        "fiedler": lambda _: hard("fiedler"),
-        "elowitz": lambda _: hard("elowitz"),
-    }
+    parts: dict[str, Callable[[str], str]] = {"boehm": boehm, "two_species": two_species}
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
     arguments.add_argument("--python", default=str(HERE / ".venv/bin/python"), help="the Python of the peers")
@@ -89,29 +80,6 @@ def two_species(python: str) -> str:
         f"## Two species: 1,000 starts\n\n{table(HEADER, rows)}\n\nSeconds for each start, building apart: "
         f"{', '.join(words)}. odec's search: {duration(ours['search'])} (wanted: below 2 s)"
     )
-
-
-def hard(part: str) -> str:
-    """Problems where random starts hardly ever come near the optimum."""
-    name, starts = HARD[part]
-    ours = run([sys.executable, PEERS / "with_odec.py", REFERENCE / "estimation" / name, starts, 1, 1.0, "rodas5p"])
-    return (
-        f"## {name}: the best of many random starts\n\n{table(HEADER, [row('odec', ours)])}\n\n"
-        f"The best known loss is {ours['best_known']:.4f}; {ours['evaluations']:,} evaluations."
-    )
-
-
-def nominal(_: str) -> str:
-    """Every published problem from its authors' values: the best known loss, or a better one."""
-    rows = []
-    for folder in sorted((REFERENCE / "estimation").glob("*_*")):
-        ours = run([sys.executable, PEERS / "with_odec.py", folder, 0])
-        off = (ours["best"] - ours["best_known"]) / abs(ours["best_known"])
-        said = "as good" if abs(off) <= AS_GOOD else "better" if off < 0 else "WORSE"
-        numbers = (duration(ours["build"]), duration(ours["search"]), str(ours["evaluations"]), f"{ours['best']:.6f}")
-        rows.append([folder.name, ours["solver"], *numbers, f"{ours['best_known']:.6f}", said])
-    header = ["problem", "method", "build", "search", "evaluations", "loss", "best known", "to 1e-6"]
-    return f"## From the authors' values\n\n{table(header, rows)}"
 
 
 def row(tool: str, found: dict[str, Any]) -> list[str]:

@@ -1,10 +1,10 @@
 """odec on one problem, from many starts at once: prints what `fits.py` puts into its tables, as JSON.
 
-    python with_odec.py FOLDER STARTS [SEED] [WORSE] [SOLVER]
+    python with_odec.py FOLDER STARTS [SEED] [WORSE]
 
-FOLDER holds model.ode and data.csv. The starts are uniform in the search coordinates between the bounds; with STARTS 0
-the search begins at the authors' values in `reference.json` alone. A start has converged where its loss ends within
-WORSE of the best known one or, for a sum of squares, where it is not larger than the best found by that share.
+FOLDER holds model.ode and data.csv. The starts are uniform in the search coordinates between the bounds. A start has
+converged where its loss ends within WORSE of the best known one or, for a sum of squares, where it is not larger than
+the best found by that share.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 BEGAN = time.perf_counter()
 
@@ -25,14 +24,11 @@ from odec.fit.staged import staged  # noqa: E402
 from odec.loading import load_model  # noqa: E402
 
 
-def main(folder: Path, count: int, seed: int = 1, worse: float = 1.0, solver: str | None = None) -> None:
+def main(folder: Path, count: int, seed: int = 1, worse: float = 1.0) -> None:
     """One search, and its numbers."""
-    problem, _ = problem_of(load_model(folder / "model.ode"), folder / "data.csv", Asked(solver=solver))
+    problem, _ = problem_of(load_model(folder / "model.ode"), folder / "data.csv", Asked())
     box = problem.scale.box
     z = np.random.default_rng(seed).uniform(box.lower, box.upper, (count, len(box.lower)))
-    if not count:
-        values = _nominal(problem.scale.names, json.loads((folder / "reference.json").read_text())["nominal"])
-        z, count = np.clip(problem.scale.to_search(values)[None], box.lower, box.upper), 1
     problem.searching(count)(z, np.arange(count))
     build = time.perf_counter() - BEGAN
     one = min(seconds(lambda: problem.evaluate(z[:1])) for _ in range(5))
@@ -55,9 +51,6 @@ def main(folder: Path, count: int, seed: int = 1, worse: float = 1.0, solver: st
                 "starts": count,
                 "converged": int(np.sum(search.loss <= limit)),
                 "best": best,
-                "best_known": best_known,
-                "solver": problem.solver,
-                "evaluations": int(search.evaluations.sum()),
             }
         )
     )
@@ -70,20 +63,11 @@ def seconds(call: object) -> float:
     return time.perf_counter() - began
 
 
-def _nominal(names: tuple[str, ...], nominal: dict[str, Any]) -> np.ndarray:
-    """The authors' values of the coordinates; of a param with one for each experiment, `k[e1]`, that one."""
-    values = []
-    for name in names:
-        param, _, experiment = name.removesuffix("]").partition("[")
-        values.append(nominal[param][experiment] if experiment else nominal[param])
-    return np.array(values, dtype=float)
-
-
 def _best_known(known: dict[str, dict[str, float]]) -> float:
     return float((known.get("best_found") or known["best_known"])["nll"])
 
 
 if __name__ == "__main__":
     folder, count, *more = sys.argv[1:]
-    kinds = (int, float, str)
+    kinds = (int, float)
     main(Path(folder), int(count), *(kind(word) for kind, word in zip(kinds, more, strict=False)))
