@@ -95,7 +95,9 @@ def fit(
     """
     strategy = Strategy(method, starts, seed, epochs, learning_rate, horizon, shooting, kicks)
     layer, text = _loaded(model)
-    asked = Asked(time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights, method == "adam")
+    asked = Asked(
+        time, solver, step, rtol, start, fix, consts, initial, inputs, conditions, weights, method == "adam", starts
+    )
     made = output is not None and not Path(output).exists()
     folder = None if output is None else ready_folder(output)
     with kept_if_filled(folder, made), interruptible() as stopped:

@@ -172,7 +172,8 @@ def _is_stiff(problem: Problem) -> bool | None:
     if problem.model.description.is_map:
         return None
     timing = replace(problem.timing, rtol=STIFF_AT)
-    return replace(problem.runs, timing=timing, solver=ADAPTIVE_METHOD).is_stiff(problem.scale.start)
+    runs = replace(problem.runs, timing=timing, solver=ADAPTIVE_METHOD)
+    return bool(runs.are_stiff(problem.scale.start[None])[0])
 
 
 def _said(problem: Problem, doubt: Uncertainty, check: StepCheck, error: float) -> list[Diagnostic]:

@@ -115,17 +115,18 @@ class Runs:
         slopes: np.ndarray = np.asarray(moved) @ slots.matrix(theta.shape[1])[0]
         return slopes
 
-    def is_stiff(self, theta: np.ndarray) -> bool:
-        """Whether an explicit run at the coordinates' values `theta` (Q,) finds an experiment stiff, or comes to no
-        end."""
+    def are_stiff(self, theta: np.ndarray) -> np.ndarray:
+        """Whether an explicit run at the coordinates' values `theta` (S, Q) finds an experiment stiff, or comes to no
+        end: (S,)."""
+        found = np.zeros(len(theta), dtype=bool)
         for part in self._parts:
             timing = self.timing.at(part.times)
             assert isinstance(timing, Adaptive)
-            given = self._given(part.group, theta[None])
+            given = self._given(part.group, theta)
             run = simulate.run(self.model, replace(timing, exact=False), method=self.solver, watches=True, **given)
-            if np.isin(run.status, (STIFF, TOO_MANY, TOO_SMALL)).any():
-                return True
-        return False
+            failed = np.isin(run.status, (STIFF, TOO_MANY, TOO_SMALL))
+            found |= failed.reshape(len(theta), len(part.group.experiments)).any(axis=1)
+        return found
 
     def _alone(self, experiment: int) -> Group:
         """A group of one experiment."""

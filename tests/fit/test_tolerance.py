@@ -13,6 +13,8 @@ from scipy.optimize import least_squares
 
 from odec.diagnostics import OdecError
 from odec.fit.fitting import fit
+from odec.fit.setup import Asked, problem_of
+from odec.loading import load_model
 from odec.solution import solve
 
 LOGISTIC = "param r = 0.5 in [0.01, 5]\nparam K = 8 in [1, 50]\nstate x = 1\ndx = r*x*(1 - x/K)\n"
@@ -38,6 +40,16 @@ def test_a_stiff_model_finds_its_method_f13(shared: Path) -> None:
     assert found.solver == "rodas5p" and found.step is None
     assert found.estimates["k1"] == pytest.approx(0.8, rel=0.01)
     assert not found.step_check.too_large
+
+
+def test_starts_that_are_stiff_where_the_first_guess_is_not_have_the_stiff_method(tmp_path: Path) -> None:
+    """A rate of 1 to 1e7 over 20 times its first guess' time scale: above 1e3 an explicit step is held by stability."""
+    path = tmp_path / "tied.ode"
+    path.write_text("param k = 1 in [1, 1e7] log\nstate x = 1\ndx = -k*(x - cos(t))\n", encoding="utf-8")
+    data = {"t": [0, 5, 10, 15, 20], "x": [1.0, 0.3, -0.8, -0.7, 0.4]}
+    layer = load_model(path)
+    chosen = [problem_of(layer, data, Asked(starts=starts))[0].solver for starts in (1, 20)]
+    assert chosen == ["tsit5", "rodas5p"]
 
 
 def test_the_optimum_is_that_of_the_differential_equation(logistic: Path) -> None:

@@ -26,7 +26,7 @@ from odec.loading import load_model  # noqa: E402
 
 def main(folder: Path, count: int, seed: int = 1, worse: float = 1.0) -> None:
     """One search, and its numbers."""
-    problem, _ = problem_of(load_model(folder / "model.ode"), folder / "data.csv", Asked())
+    problem, _ = problem_of(load_model(folder / "model.ode"), folder / "data.csv", Asked(starts=count))
     box = problem.scale.box
     z = np.random.default_rng(seed).uniform(box.lower, box.upper, (count, len(box.lower)))
     problem.searching(count)(z, np.arange(count))
