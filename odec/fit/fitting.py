@@ -72,8 +72,9 @@ def fit(
     also be a column of the data.
 
     `solver` and `step` are those of the model's `solve` statement where not given. Without a step, or with `rtol`, the
-    steps are chosen by their error (by default rtol 1e-8), with tsit5, or rodas5p where a run at the first guess is
-    stiff, unless `solver` says another; for one that does not estimate its error a step is found that does not matter.
+    steps are chosen by their error (by default rtol 1e-8), with tsit5, or rodas5p where a run at the first guess or at
+    half of some starts is stiff, unless `solver` says another; for one that does not estimate its error a step is found
+    that does not matter.
     `method` is `lm` (a trust region for all starts at once), `lbfgs` (L-BFGS-B on the gradient alone), `scipy` (SciPy's
     `least_squares`, or L-BFGS-B for a likelihood; both one start after the other) or `adam`, to which `epochs` and
     `learning_rate` (in the parameters' own values; by default 0.02 in the search's units) belong. The report is written
