@@ -17,7 +17,7 @@ DATA = {"t": [0.0, 1.0], "x": [1.0, 0.5], "y": [1.0, 0.5]}
     [
         ("state y = 1; dy = -y; observe y ~ normal(y, 0.1)", "`x` is measured and has no noise"),
         ("param q = 1 ~ normal(1, 0.1)", "`q` has a prior"),
-        ("param w[2] = 1", "`w` is an array"),
+        ("param w[2] = 1", "the numbers of the array `w`"),
     ],
 )
 def test_what_is_not_least_squares_is_refused(line: str, said: str) -> None:
