@@ -46,7 +46,9 @@ def compiled(
         # Called itself, `program` would bind its arguments and look up what it was traced for: ten of them in 0.25 ms,
         # ten times as long as the call.
         function, captured, gives_tuple = traced()
-        flat = (a if tf.is_tensor(a) else tf.constant(a, dtype) for a, dtype in zip(arguments, dtypes, strict=True))
+        # `tf.is_tensor` looks through a protocol: 10 µs for each array.
+        arrays = zip(arguments, dtypes, strict=True)
+        flat = (a if isinstance(a, tf.Tensor) else tf.constant(a, dtype) for a, dtype in arrays)
         outputs = function.call_flat(*flat, *captured)
         return tuple(outputs) if gives_tuple else outputs[0]
 
