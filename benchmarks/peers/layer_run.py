@@ -42,6 +42,16 @@ def far(_: Any, states: Any) -> Any:
     return ops.mean(ops.square(states - AIM), axis=-1)
 
 
+def untuned(data: Any, batch: int) -> Any:
+    """The arrays as a dataset that TensorFlow does not tune. Of arrays, `fit` makes one that it does, and at the end of
+    an epoch waits for the tuner's next round, which is up to as long away as the epoch was."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensor_slices(data).batch(batch).with_options(options)
+
+
 def seconds(call: Callable[[], object]) -> float:
     """Of one call."""
     began = time.perf_counter()
@@ -69,7 +79,11 @@ class Taken:
     def epoch(self) -> None:
         """`count` training steps."""
         rows = np.tile(self.rows, (self.count, 1))
-        self.model.fit(rows, rows[:, :1], batch_size=self.batch, shuffle=False, verbose=0)
+        data = rows, rows[:, :1]
+        if keras.backend.backend() == "tensorflow":
+            self.model.fit(untuned(data, self.batch), verbose=0)
+        else:
+            self.model.fit(*data, batch_size=self.batch, shuffle=False, verbose=0)
 
     def lengthen(self) -> None:
         """Epochs of as many steps as take long enough: the epoch's own cost is then little."""
