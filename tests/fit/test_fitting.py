@@ -255,6 +255,16 @@ def test_random_starts_of_a_log_parameter_are_log_uniform_f04(case: Callable[...
     assert np.histogram(z[1:, 1], bins=5, range=(-12, -2))[0].min() > 30
 
 
+def test_experiments_with_times_and_starts_of_their_own_f05(case: Callable[..., Fit]) -> None:
+    """All 28 cells count the same, whatever experiment they are of; one state is not measured in one of them."""
+    found = case("F05")
+    assert found.estimates["kf"] == pytest.approx(0.7, rel=0.01)
+    assert found.estimates["kr"] == pytest.approx(0.1, rel=0.01)
+    problem = found.problem
+    assert len(problem.runs.cells) == 28
+    assert problem.loss(problem.scale.start[None])[0] / 28 == pytest.approx(0.097899, rel=1e-5)
+
+
 def test_parameters_of_1e6_and_data_of_1e_9_f06(case: Callable[..., Fit]) -> None:
     found = case("F06")
     assert found.estimates["kon"] == pytest.approx(2.5e6, rel=0.02)
