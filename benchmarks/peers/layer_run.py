@@ -24,8 +24,9 @@ from peers.article_layer import START, ArticleLayer
 from peers.hand_layer import HandLayer
 
 STEPS, H = 1_000, 0.1
-# One sample of the training is an epoch that takes at least so many seconds, or has so many steps.
-SAMPLE, MOST = 0.5, 1_024
+# One sample of the training is an epoch that takes at least so many seconds, or has so many steps; one that takes the
+# last number of seconds is not made longer.
+SAMPLE, MOST, LONG = 0.5, 1_024, 2.0
 AIM = 100.0
 
 
@@ -88,7 +89,7 @@ class Taken:
     def lengthen(self) -> None:
         """Epochs of as many steps as take long enough: the epoch's own cost is then little."""
         self.count, taken = 4, seconds(self.epoch)
-        while self.count < MOST:
+        while self.count < MOST and taken < LONG:
             before, self.count = taken, 4 * self.count
             taken = seconds(self.epoch)
             if taken >= max(SAMPLE, 2 * before):
