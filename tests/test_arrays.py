@@ -219,7 +219,7 @@ def guess(name: str) -> float:
 def test_sensitivities_of_every_operation_are_those_of_central_differences(layer: Any) -> None:
     schedule = Schedule.fixed(0.0, np.array([0.2, 0.5]), 0.1)
     columns = [f"o{i}" for i in range(len(FORMULAS))]
-    _, slopes = simulate.sensitivities(
+    _, slopes, _ = simulate.sensitivities(
         layer, schedule, method="rk4", params=flat_params(), columns=columns, wrt=ELEMENTS
     )
     step = 1e-6
@@ -283,7 +283,7 @@ def test_its_sensitivities_and_gradients_are_those_of_central_differences() -> N
     layer, matrix = linear(50)
     wrt = ("A[0,1]", "A[7,7]", "A[49,3]", "x[4]")
     schedule = Schedule.fixed(0.0, np.array([1.0, 2.0]), 0.05)
-    values, slopes = simulate.sensitivities(
+    values, slopes, _ = simulate.sensitivities(
         layer, schedule, method="rk4", params=np.ravel(matrix), columns=["x", "norm"], wrt=wrt
     )
     step = 1e-5

@@ -161,7 +161,7 @@ def test_the_ball_s_height_changes_with_its_elasticity() -> None:
 
     layer = odec.load_model(EXAMPLES / "bouncing_ball" / "model.ode")
     schedule = Schedule.fixed(0.0, np.array([2.0, 4.0]), 0.01)
-    _, slopes = simulate.sensitivities(layer, schedule, method="rk4", params=[0.8], columns=["y"])
+    _, slopes, _ = simulate.sensitivities(layer, schedule, method="rk4", params=[0.8], columns=["y"])
     step = 1e-6
     truth = (ball(0.8 + step, np.array([2.0, 4.0]))[0] - ball(0.8 - step, np.array([2.0, 4.0]))[0]) / (2 * step)
     assert truth[0] == pytest.approx(9.0567356, rel=1e-6)

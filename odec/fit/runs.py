@@ -111,7 +111,7 @@ class Runs:
         alone = self._alone(experiment)
         slots = self._slots(alone)
         given = {"method": self.solver, "columns": columns, **self._given(alone, theta)}
-        _, moved = simulate.sensitivities(self.model, self.timing.at(times), wrt=slots.names, **given)
+        moved = simulate.sensitivities(self.model, self.timing.at(times), wrt=slots.names, **given).derivatives
         slopes: np.ndarray = np.asarray(moved) @ slots.matrix(theta.shape[1])[0]
         return slopes
 
@@ -206,7 +206,7 @@ class Runs:
             else:
                 values, moved, attempts = (
                     _shaped(array, shape)
-                    for array in simulate.derived(self.model, self.timing.at(part.times), wrt=slots.names, **run)
+                    for array in simulate.sensitivities(self.model, self.timing.at(part.times), wrt=slots.names, **run)
                 )
                 np.maximum(found.attempts, attempts.max(axis=1), out=found.attempts)
                 onto = slots.matrix(width)[row]

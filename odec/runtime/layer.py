@@ -246,7 +246,7 @@ class Layer(keras.layers.Layer):
             timing = replace(timing, exact=controlled)
         initial = {} if x0 is None else dict(zip(self._state_names(), np.atleast_2d(np.asarray(x0)).T, strict=True))
         present = self.parameters()
-        return simulate.sensitivities(
+        found = simulate.sensitivities(
             self._model,
             timing,
             method=self.method,
@@ -258,6 +258,7 @@ class Layer(keras.layers.Layer):
             dtype=self.compute_dtype,
             inputs=signal,
         )
+        return found.values, found.derivatives
 
     # The Keras contract.
 

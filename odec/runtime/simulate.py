@@ -58,7 +58,7 @@ class Run:
     event: np.ndarray
 
 
-class Derived(NamedTuple):
+class Sensitivities(NamedTuple):
     """`values` (rows, times, columns) with their `derivatives` (rows, times, columns, len(wrt)), and the `attempts` of
     a step (rows,) that an adaptive run took, accepted and refused."""
 
@@ -149,44 +149,13 @@ def sensitivities(
     dtype: str = "float64",
     inputs: Signal | None = None,
     before: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The values (rows, times, columns) and their derivatives (rows, times, columns, len(wrt)).
+) -> Sensitivities:
+    """The values with their derivatives, and what they took.
 
     `wrt` are names of params (default: all) or of states, whose initial value is then meant. The derivatives are
     exact for the numbers computed: the method is applied to the variational equation. (Where the time of a jump
     depends on a param, they are those of the solution.) A state in `initial` does not depend on params.
     """
-    found = derived(
-        model,
-        timing,
-        method=method,
-        params=params,
-        consts=consts,
-        initial=initial,
-        columns=columns,
-        wrt=wrt,
-        dtype=dtype,
-        inputs=inputs,
-        before=before,
-    )
-    return found.values, found.derivatives
-
-
-def derived(
-    model: type[Model],
-    timing: Timing,
-    *,
-    method: str,
-    params: Any,
-    consts: Numbers | None = None,
-    initial: Numbers | None = None,
-    columns: Sequence[str] | None = None,
-    wrt: Sequence[str] | None = None,
-    dtype: str = "float64",
-    inputs: Signal | None = None,
-    before: bool = False,
-) -> Derived:
-    """What `sensitivities` gives, and what it took."""
     description = model.description
     names = description.param_elements if wrt is None else description.expanded(wrt)
     request = _request(model, method, params, consts, initial, columns, names, dtype)
@@ -198,9 +167,9 @@ def derived(
         found = request.run(timing, inputs, before)
     if not names:
         values = np.moveaxis(found, -1, 0)
-        return Derived(values, np.zeros((*values.shape, 0)), attempts)
+        return Sensitivities(values, np.zeros((*values.shape, 0)), attempts)
     both = np.transpose(found, (3, 0, 1, 2))
-    return Derived(both[..., 0], both[..., 1:], attempts)
+    return Sensitivities(both[..., 0], both[..., 1:], attempts)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -68,7 +68,9 @@ def computed(asked: Asked) -> Numbers:
     settings: dict[str, Any] = {"method": solution.method, "params": values, "consts": consts, "initial": initial}
     columns = description.state_elements
     try:
-        found["sensitivities"] = simulate.sensitivities(model, timing, columns=columns, inputs=signal, **settings)[1][0]
+        found["sensitivities"] = simulate.sensitivities(
+            model, timing, columns=columns, inputs=signal, **settings
+        ).derivatives[0]
     except OdecError as error:
         if error.diagnostics[0].code != NOT_COMPILED:
             raise

@@ -328,7 +328,7 @@ def test_sensitivities_that_are_zero_but_for_rounding_end_nothing(method):
         "dx = y - k*x*a/(a + u)\ndy = -y*a/(a + u)\n"
     )
     timing = Adaptive(0, [1.0, 5.0], rtol=1e-8, most=10_000, exact=True)
-    values, slopes = simulate.sensitivities(layer, timing, method=method, params=[0.7, 3.3])
+    values, slopes, _ = simulate.sensitivities(layer, timing, method=method, params=[0.7, 3.3])
     # y = e^(-t)/2, x = (1 - A) e^(-kt) + A e^(-t) with A = 1/(2(k - 1)).
     t = np.array([1.0, 5.0])
     np.testing.assert_allclose(values[0, :, 0], 8 / 3 * np.exp(-0.7 * t) - 5 / 3 * np.exp(-t), rtol=1e-7)

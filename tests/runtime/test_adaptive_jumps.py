@@ -230,6 +230,6 @@ def test_exact_sensitivities_keep_the_tolerance_where_the_states_need_no_steps()
     worst = {}
     for exact in (False, True):
         timing = Adaptive(0, times, rtol=1e-7, exact=exact)
-        _, found = simulate.sensitivities(layer, timing, method="tsit5", params=[2], wrt=("x", "y"))
+        _, found, _ = simulate.sensitivities(layer, timing, method="tsit5", params=[2], wrt=("x", "y"))
         worst[exact] = np.abs(found[0].transpose(1, 2, 0) - truth).max()
     assert worst[True] < 1e-6 and worst[False] > 1e-3

@@ -28,7 +28,7 @@ def slopes(layer: Any, times: Any, rtol: float = 1e-8, **more: Any) -> Any:
     """Values (times, columns) and their derivatives (times, columns, wrt)."""
     params = [param.value for param in layer.description.params]
     found = simulate.sensitivities(layer, Adaptive(0, times, rtol=rtol), method="rodas5p", params=params, **more)
-    return tuple(part[0] for part in found)
+    return found.values[0], found.derivatives[0]
 
 
 def test_conditions_within_one_step(case: Any) -> None:

@@ -101,7 +101,7 @@ def test_sensitivities_of_driven_models():
     signal = Signal(np.array(TIMES, float), np.array(VALUES, float)[:, None, None])
     setting = {"method": "rk4", "inputs": signal, "columns": ["x", "y"]}
     schedule = Schedule.fixed(0, [3, 7.7], 0.31)
-    _, found = simulate.sensitivities(decay(), schedule, params=[0.4], **setting)
+    _, found, _ = simulate.sensitivities(decay(), schedule, params=[0.4], **setting)
     up, down = (simulate.solve(decay(), schedule, params=[0.4 + e], **setting) for e in (1e-6, -1e-6))
     np.testing.assert_allclose(found[..., 0], (up - down) / 2e-6, rtol=1e-7)
 

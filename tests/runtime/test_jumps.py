@@ -111,7 +111,7 @@ def test_sensitivities_go_through_jumps_whose_times_are_params(text):
     point = np.array([param.value for param in layer.description.params]) + 0.0123
     # Steps so fine that where they are cut does not matter: differences and derivative are both of the solution.
     schedule = Schedule.fixed(0, times, 0.004)
-    _, found = simulate.sensitivities(layer, schedule, method="rk4", params=point)
+    _, found, _ = simulate.sensitivities(layer, schedule, method="rk4", params=point)
     for j in range(len(point)):
         up, down = (np.array(point), np.array(point))
         up[j] += 1e-5
@@ -122,7 +122,7 @@ def test_sensitivities_go_through_jumps_whose_times_are_params(text):
 
 def test_sensitivities_of_fixed_times_are_those_of_the_numbers(load, shared):
     layer = load(shared / "cases/V10-observation-at-dose/model.ode")
-    _, found = simulate.sensitivities(layer, Schedule.fixed(0, [5, 24], 0.7), method="euler", params=[0.2])
+    _, found, _ = simulate.sensitivities(layer, Schedule.fixed(0, [5, 24], 0.7), method="euler", params=[0.2])
     up, down = (
         simulate.solve(layer, Schedule.fixed(0, [5, 24], 0.7), method="euler", params=[p])
         for p in (0.2 + 1e-6, 0.2 - 1e-6)

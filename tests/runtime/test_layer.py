@@ -194,7 +194,7 @@ def _rates_after_descent(x, y, rate, epochs):
     theta = np.array([0.5, 0.02])
     for _ in range(epochs):
         for batch in (slice(0, 2), slice(2, 3)):
-            values, jacobian = simulate.sensitivities(
+            values, jacobian, _ = simulate.sensitivities(
                 LotkaVolterra,
                 Schedule.grid(0, 0.5, 6),
                 method="euler",

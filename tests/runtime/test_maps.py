@@ -94,7 +94,7 @@ def test_jumps_happen_at_steps():
 
 def test_sensitivities_are_those_of_the_steps():
     schedule = Schedule.fixed(0, [3, 10], 1.0)
-    _, found = simulate.sensitivities(model(LOGISTIC), schedule, method="rk4", params=[2.9])
+    _, found, _ = simulate.sensitivities(model(LOGISTIC), schedule, method="rk4", params=[2.9])
     up, down = (logistic(2.9 + e, 0.3, 10) for e in (1e-6, -1e-6))
     np.testing.assert_allclose(found[0, :, 0, 0], [(up[k] - down[k]) / 2e-6 for k in (3, 10)], rtol=1e-6)
 

@@ -65,7 +65,7 @@ def test_a_replaced_const_moves_those_that_depend_on_it(schedule):
 @pytest.mark.parametrize("method", ["euler", "rk4", "dopri5"])
 def test_sensitivities_are_the_derivative_of_the_computed_numbers(schedule, method):
     theta = np.array([0.5, 0.02])
-    values, jacobian = simulate.sensitivities(LotkaVolterra, schedule, method=method, params=theta, columns=ALL)
+    values, jacobian, _ = simulate.sensitivities(LotkaVolterra, schedule, method=method, params=theta, columns=ALL)
     np.testing.assert_allclose(
         values, simulate.solve(LotkaVolterra, schedule, method=method, params=theta, columns=ALL), rtol=1e-13
     )
@@ -78,8 +78,10 @@ def test_sensitivities_are_the_derivative_of_the_computed_numbers(schedule, meth
 
 
 def test_sensitivities_by_chosen_params_and_initial_states(schedule):
-    _, full = simulate.sensitivities(LotkaVolterra, schedule, method="rk4", params=[0.5, 0.02], columns=("y", "total"))
-    _, some = simulate.sensitivities(
+    _, full, _ = simulate.sensitivities(
+        LotkaVolterra, schedule, method="rk4", params=[0.5, 0.02], columns=("y", "total")
+    )
+    _, some, _ = simulate.sensitivities(
         LotkaVolterra, schedule, method="rk4", params=[0.5, 0.02], columns=("y", "total"), wrt=("b", "x")
     )
     np.testing.assert_allclose(some[..., 0], full[..., 1], rtol=1e-12)
@@ -96,8 +98,8 @@ def test_sensitivities_by_chosen_params_and_initial_states(schedule):
 
 def test_a_given_start_does_not_depend_on_params():
     schedule = Schedule.fixed(0, [0, 1], 0.1)
-    _, own = simulate.sensitivities(Forced, schedule, method="rk4", params=[0.3, 5.0])
-    _, given = simulate.sensitivities(Forced, schedule, method="rk4", params=[0.3, 5.0], initial={"x": 5.0})
+    _, own, _ = simulate.sensitivities(Forced, schedule, method="rk4", params=[0.3, 5.0])
+    _, given, _ = simulate.sensitivities(Forced, schedule, method="rk4", params=[0.3, 5.0], initial={"x": 5.0})
     assert own[0, 0, 0].tolist() == [0, 1]
     assert given[0, :, 0, 1].tolist() == [0, 0]
     np.testing.assert_allclose(own[0, :, 0, 0], given[0, :, 0, 0])
@@ -105,7 +107,7 @@ def test_a_given_start_does_not_depend_on_params():
 
 def test_an_emptied_tank_has_finite_values_and_sensitivities():
     schedule = Schedule.fixed(0, [3, 10], 0.001)
-    values, jacobian = simulate.sensitivities(Tank, schedule, method="rk4", params=[0.8])
+    values, jacobian, _ = simulate.sensitivities(Tank, schedule, method="rk4", params=[0.8])
     # Case S04: h(3) = 0.64, dh/dk = -2.4; empty at t = 10.
     np.testing.assert_allclose(values[0, :, 0], [0.64, 0], atol=1e-3)
     assert jacobian[0, 0, 0, 0] == pytest.approx(-2.4, rel=1e-6)
@@ -155,7 +157,7 @@ def test_a_chunk_of_epochs_is_one_compiled_call():
     start = tf.constant(GUESS[:, None] * 1.2)
     _, last = chunk(start)
     assert float(last) < 0.9 * float(loss_at(loss, start))
-    _, jacobian = simulate.sensitivities(
+    _, jacobian, _ = simulate.sensitivities(
         Competition, schedule, method="euler", params=start[:, 0], columns=("x1", "x2")
     )
     _, (gradient,) = tf.function(lambda theta: loops.value_and_gradient(loss, theta))(start)

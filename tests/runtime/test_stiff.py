@@ -176,7 +176,7 @@ def test_sensitivities_of_a_stiff_run():
     one = np.ones_like(times)
     by_k = [-(x0 - c) * times * gone, (x0 - c) * (times * gone / k - (1 - gone) / k**2)]
     exact = [by_k, [one - gone, times - (1 - gone) / k], [gone, (1 - gone) / k]]
-    values, found = simulate.sensitivities(layer, Adaptive(0, times, rtol=1e-8), method="rodas5p", params=[k, c, x0])
+    values, found, _ = simulate.sensitivities(layer, Adaptive(0, times, rtol=1e-8), method="rodas5p", params=[k, c, x0])
     np.testing.assert_allclose(values[0, :, 0], c + (x0 - c) * gone, rtol=1e-6)
     for j, by in enumerate(exact):
         for i, column in enumerate(by):

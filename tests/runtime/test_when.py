@@ -71,7 +71,7 @@ def test_a_ball_that_loses_nearly_all_does_not_fall_through(ball):
 
 
 def test_sensitivities_go_through_bounces(ball):
-    _, found = simulate.sensitivities(ball, Schedule.fixed(0, [2, 5], 0.1), method="rk4", params=[0.8])
+    _, found, _ = simulate.sensitivities(ball, Schedule.fixed(0, [2, 5], 0.1), method="rk4", params=[0.8])
     assert found[0, 0, 0, 0] == pytest.approx(9.0567356, abs=1e-6)
     up, down = (run(ball, [2, 5], params=[0.8 + e])[0] for e in (1e-6, -1e-6))
     np.testing.assert_allclose(found[0, ..., 0], (up - down) / 2e-6, rtol=1e-5, atol=1e-6)
