@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -231,6 +232,20 @@ def test_path_of_a_start_does_not_depend_on_the_others() -> None:
         alone = minimise(evaluate(decay, decay_jacobian), start[None], box(np.ones(3)))
         np.testing.assert_allclose(together.z[i], alone.z[0], rtol=1e-12)
         assert together.evaluations[i] == alone.evaluations[0]
+
+
+def test_points_that_take_as_long_are_evaluated_side_by_side() -> None:
+    asked: list[np.ndarray] = []
+
+    def slow_first(z: np.ndarray, rows: np.ndarray) -> Points:
+        asked.append(rows)
+        return replace(evaluate(rosenbrock, rosenbrock_jacobian)(z, rows), attempts=100.0 - rows)
+
+    starts = np.random.default_rng(2).uniform(-2, 2, (6, 2))
+    found = minimise(slow_first, starts, box(np.ones(2)))
+    assert asked[1].tolist() == [5, 4, 3, 2, 1, 0]
+    alone = minimise(evaluate(rosenbrock, rosenbrock_jacobian), starts, box(np.ones(2)))
+    np.testing.assert_array_equal(found.z, alone.z)
 
 
 def test_finished_starts_are_not_evaluated_again() -> None:

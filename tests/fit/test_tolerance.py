@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ def test_starts_that_are_stiff_where_the_first_guess_is_not_have_the_stiff_metho
     layer = load_model(path)
     chosen = [problem_of(layer, data, Asked(starts=starts))[0].solver for starts in (1, 20)]
     assert chosen == ["tsit5", "rodas5p"]
+
+
+def test_what_is_compiled_for_many_points_serves_one(logistic: Path) -> None:
+    problem, _ = problem_of(load_model(logistic), seen(), Asked(starts=100))
+    values = problem.scale.to_values(problem.scale.draw(100, 1))
+    many = problem.runs.with_slopes(values)
+    compiled = copy.deepcopy(problem.runs.lengths)
+    one = problem.runs.at_cells(values[:1])
+    assert problem.runs.lengths == compiled
+    np.testing.assert_allclose(one.values[0], many.values[0], rtol=1e-12)
+    # The quicker it grows the more steps it takes.
+    fast, slow = values[:, 0] > 4, values[:, 0] < 0.5
+    assert many.attempts[fast].min() > many.attempts[slow].max() > 0
 
 
 def test_the_optimum_is_that_of_the_differential_equation(logistic: Path) -> None:
