@@ -14,14 +14,17 @@ from dataclasses import replace
 import numpy as np
 
 from odec.fit.checkpoint import Journal, arrays_of, followed
-from odec.fit.least_squares import Search, Settings
+from odec.fit.least_squares import Evaluate, Search, Settings
 from odec.fit.problem import Problem
 
 # The tolerance of a coarse search. Measured on Boehm's problem, 200 starts: as many reach the optimum with 1e-3 as with
 # 1e-5, in half the time.
 RTOL = 1e-3
-# A start that takes more coarse steps than this explodes, or is stiff while the method is explicit.
+# A point that takes more coarse steps than this explodes, or is stiff while the method is explicit; so does one that
+# takes DEAR times as many as the median of some starts, and DEAR_STEPS at least. Measured on two species, 1,000 starts:
+# a quarter of the search's time is saved, and 706 starts come to the optimum instead of 712.
 MOST_STEPS = 3000
+DEAR, DEAR_STEPS, SAMPLE = 20, 1000, 16
 # Fewer starts are searched finely at once: there is little to be saved.
 FEWEST = 8
 # A coarse search ends where the loss falls by less than its own error.
@@ -45,9 +48,8 @@ def coarse_first(
 ) -> Search:
     """The ends of all starts `z` (S, Q), those near the best one found with the problem's own tolerance."""
     starts, box = len(z), problem.scale.box
-    coarse = problem.with_timing(replace(problem.timing, rtol=RTOL, most=MOST_STEPS))
     asked = replace(SETTINGS, floor=settings.floor)
-    search = followed(journal, f"{stage}, coarse", coarse.searching(starts), z, box, asked, watch)
+    search = followed(journal, f"{stage}, coarse", quick(problem, z), z, box, asked, watch)
     fine = np.zeros(starts, dtype=bool)
 
     def follow(chosen: np.ndarray, name: str, settings: Settings) -> None:
@@ -68,6 +70,17 @@ def coarse_first(
     if not journal.stopped():
         follow(np.array([search.best]), stage, settings)
     return search
+
+
+def quick(problem: Problem, z: np.ndarray) -> Evaluate:
+    """The problem with coarse steps, no more than a point of a search from the starts `z` (S, Q) is worth."""
+
+    def limited(most: int) -> Evaluate:
+        return problem.with_timing(replace(problem.timing, rtol=RTOL, most=most)).searching(len(z))
+
+    sample = limited(MOST_STEPS)(z[:SAMPLE], np.arange(min(SAMPLE, len(z)))).attempts
+    usual = 0.0 if sample is None else float(np.median(sample))
+    return limited(int(np.clip(DEAR * usual, DEAR_STEPS, MOST_STEPS)))
 
 
 def _near(problem: Problem, search: Search) -> np.ndarray:

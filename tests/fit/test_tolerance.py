@@ -13,6 +13,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import least_squares
 
 from odec.diagnostics import OdecError
+from odec.fit.coarse import FEWEST, quick
 from odec.fit.fitting import fit
 from odec.fit.setup import Asked, problem_of
 from odec.loading import load_model
@@ -64,6 +65,18 @@ def test_what_is_compiled_for_many_points_serves_one(logistic: Path) -> None:
     # The quicker it grows the more steps it takes.
     fast, slow = values[:, 0] > 4, values[:, 0] < 0.5
     assert many.attempts[fast].min() > many.attempts[slow].max() > 0
+
+
+def test_a_point_far_dearer_than_most_is_no_start(tmp_path: Path) -> None:
+    """An oscillation through 10 w radians takes two coarse steps a radian: 27, and 2,547."""
+    path = tmp_path / "spring.ode"
+    path.write_text("param w = 1 in [0.1, 200] log\nstate x = 1\nstate v = 0\ndx = w*v\ndv = -w*x\n", encoding="utf-8")
+    data = {"t": [0, 5, 10], "x": [1.0, 0.3, -0.8]}
+    problem, _ = problem_of(load_model(path), data, Asked())
+    few, many = (problem.scale.to_search(np.full((FEWEST, 1), w)) for w in (1.0, 120.0))
+    mixed = np.concatenate([few[1:], many[:1]])
+    for z, finite in ((few, [True] * 8), (many, [True] * 8), (mixed, [True] * 7 + [False])):
+        assert np.isfinite(quick(problem, z)(z, np.arange(len(z))).loss).tolist() == finite
 
 
 def test_the_optimum_is_that_of_the_differential_equation(logistic: Path) -> None:
