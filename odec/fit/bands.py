@@ -1,12 +1,12 @@
 """Bands around fitted curves: where the true curve lies (95 %), and where a new measurement would.
 
 By the delta method: the variance of a value is j·C·j, with j its slopes by the parameters and C their covariance (Seber
-and Wild, Nonlinear Regression, 1989, section 5.1). From a bootstrap: the quantiles of the curves of its estimates.
+and Wild, Nonlinear Regression, 1989, section 5.1), the quantile as of intervals (`reach.py`). From a bootstrap: the
+quantiles of the curves of its estimates.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from odec.fit.bootstrap import Bootstrap
 from odec.fit.problem import Problem
+from odec.fit.reach import LEVEL
 from odec.fit.spread import in_logarithms, standard_deviations
-from odec.fit.uncertainty import LEVEL, Uncertainty
+from odec.fit.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from odec.solution import Solution
@@ -56,7 +57,7 @@ def band_of(
     """The bands at the coordinates' values `theta` (Q,) around the `solution` of an experiment there."""
     slopes = problem.runs.solution_slopes(theta[None], experiment, solution.times, solution.names)[0]
     sizes = np.abs(solution.values).max(axis=0)
-    reach = doubt.quantile * deviations(slopes, doubt, theta, sizes)
+    reach = half_widths(slopes, doubt, theta, sizes)
     low, high = solution.values - reach, solution.values + reach
     quantiles = None
     if drawn is not None and len(drawn.estimates):
@@ -66,23 +67,22 @@ def band_of(
     return Band(low, high, quantiles, _measured(problem, theta, doubt, experiment, solution, reach))
 
 
-def deviations(slopes: np.ndarray, doubt: Uncertainty, theta: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The standard deviation (…) of values, of `sizes` (…), from their slopes (…, Q) by the parameters `theta` (Q,).
+def half_widths(slopes: np.ndarray, doubt: Uncertainty, theta: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """How far (…) the 95 % bands of values, of `sizes` (…), reach to each side, from their slopes (…, Q) by the
+    parameters `theta` (Q,).
 
     NaN where nothing is known of the noise, and where a value moves along a direction that the data do not determine:
     by a share of its size when a parameter changes by its own.
     """
-    if not math.isfinite(doubt.variance):
-        return np.full(slopes.shape[:-1], np.nan)
+    reach = doubt.reach.half_widths(slopes)
     with np.errstate(invalid="ignore", over="ignore"):
-        variance = np.einsum("...p,pq,...q->...", slopes, doubt.covariance, slopes)
         for direction in doubt.directions:
             parts = slopes * direction
             moved, largest = np.abs(parts.sum(axis=-1)), np.abs(parts).sum(axis=-1)
             used = direction != 0
             length = np.min(np.where(theta != 0, np.abs(theta), 1.0)[used] / np.abs(direction[used]))
-            variance = np.where((moved > MOVES * largest) & (moved * length > MOVES * sizes), np.nan, variance)
-        return np.sqrt(np.maximum(variance, 0.0))
+            reach = np.where((moved > MOVES * largest) & (moved * length > MOVES * sizes), np.nan, reach)
+    return reach
 
 
 def _measured(
@@ -90,7 +90,7 @@ def _measured(
 ) -> dict[str, Measured]:
     """Curve and noise together, at the times of the data; of several noises at a time the widest."""
     cells, data = problem.runs.cells, problem.data
-    noise = doubt.quantile * standard_deviations(problem, theta, doubt.variance)
+    noise = doubt.reach.quantiles_of_data(len(cells)) * standard_deviations(problem, theta, doubt.variance)
     log = in_logarithms(problem)
     found = {}
     for place, name in enumerate(data.names):

@@ -15,7 +15,7 @@ from odec.fit.checkpoint import Journal, followed
 from odec.fit.least_squares import LIMIT, NO_VALUE, Search, Settings
 from odec.fit.objective import Likelihood, Squares
 from odec.fit.problem import Problem
-from odec.fit.uncertainty import LEVEL
+from odec.fit.reach import LEVEL
 
 if TYPE_CHECKING:
     from odec.fit.result import Fit
@@ -65,9 +65,9 @@ class Bootstrap:
 
 def bootstrap(fit: Fit, count: int, seed: int = 0, journal: Journal | None = None) -> Bootstrap:
     """`count` data sets simulated at a fit's estimates, at the measured cells, each fitted from those estimates, as a
-    stage of the journal."""
-    problem, theta = fit.problem, fit.values
-    measured = simulated(problem, theta, fit.uncertainty.variance, count, seed)
+    stage of the journal. The noise is as large as it is for its degrees of freedom."""
+    problem, theta, doubt = fit.problem, fit.values, fit.uncertainty
+    measured = simulated(problem, doubt.reach.corrected(theta), doubt.variance, count, seed)
     search = refitted(problem, theta, measured, journal)
     good = ~np.isin(search.reason, list(NO_VALUE))
     unfinished = int((search.reason == LIMIT).sum())

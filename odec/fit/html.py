@@ -101,7 +101,8 @@ def _estimates(fit: Fit) -> str:
             cells.append(interval_said((low, high)))
         rows.append([*cells, f"{p.start:g}", bounds_said(p.lower, p.upper, p.log)])
     rows += [[f"<b>{escape(name)}</b>", f"{x:.6g}", "fixed"] for name, x in fit.fixed.items()]
-    return _table([*header, "start", "bounds"], rows) + _bootstrap_note(fit)
+    note = f"<p>95 % intervals by standard error: {escape(fit.intervals_said)}.</p>"
+    return _table([*header, "start", "bounds"], rows) + note + _bootstrap_note(fit)
 
 
 def _bootstrap_note(fit: Fit) -> str:
@@ -130,10 +131,9 @@ def _open_questions(fit: Fit) -> str:
 
 
 def _legend(fit: Fit) -> str:
-    reach = "Student's t" if fit.uncertainty.degrees is not None else "1.96 standard deviations"
     return (
-        f"<p>The dark band holds the true curve, the light one new data, each to 95 % (delta method, {reach}). Below: "
-        "datum less model, in standard deviations of the noise.</p>"
+        "<p>The dark band holds the true curve, the light one new data, each to 95 % (delta method; quantiles as of "
+        "the intervals). Below: datum less model, in standard deviations of the noise.</p>"
     )
 
 

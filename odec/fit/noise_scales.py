@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from odec.fit.likelihoods import standardised
+from odec.fit.reach import OneNoise
 
 if TYPE_CHECKING:
     from odec.fit.objective import Likelihood
@@ -58,6 +59,18 @@ def with_best_scales(likelihood: Likelihood, scales: Sequence[NoiseScale], predi
     for scale in scales:
         theta[:, scale.place] = scale.best(theta[:, scale.place], residuals)
     return replace(prediction, theta=theta)
+
+
+def estimated_noises(likelihood: Likelihood, scales: Sequence[NoiseScale], rows: int) -> list[OneNoise]:
+    """The scales of normal and lognormal noise, with their part of the `rows` of the loss's Jacobian."""
+    cells = np.concatenate([np.repeat(noise.at.cells, len(noise.kept)) for noise in likelihood.noises])
+    found = []
+    for scale in scales:
+        if scale.power == 2:
+            own = np.zeros(rows, dtype=bool)
+            own[: len(cells)] = np.isin(cells, scale.own)  # those of the priors come behind
+            found.append(OneNoise(scale.own, own, scale.place))
+    return found
 
 
 def noise_scales(

@@ -78,7 +78,7 @@ def _profile(fit: Fit, profile: Profile) -> Picture:
         profile.values,
         profile.rises,
         _smooth(profile, parameter.estimate, parameter.log),
-        threshold=profile.threshold,
+        thresholds=profile.thresholds,
         interval=profile.interval,
         ended=(not profile.open[0], not profile.open[1]),
         parabola=_parabola(fit, profile),

@@ -1,9 +1,9 @@
 """Profile likelihoods: how far each parameter can go while all the others make up for it as well as they can.
 
-The interval ends where the loss has risen by half of chi-squared's 95 % point with one degree of freedom (for a
-likelihood: Venzon and Moolgavkar, Appl. Statist. 37 (1988) 87), or, for a sum of squares whose noise is estimated, by
-s²·t² (Bates and Watts, Nonlinear Regression Analysis, 1988, chapter 6). Unlike a standard error it follows the
-curvature, and tells where nothing ends it: a flat side is a parameter that the data do not determine.
+The interval ends where the loss has risen by half of chi-squared's 95 % point with one degree of freedom (Venzon and
+Moolgavkar, Appl. Statist. 37 (1988) 87), or, where noise is estimated with the parameters, by what `reach.py` says.
+Unlike a standard error it follows the curvature, and tells where nothing ends it: a flat side is a parameter that the
+data do not determine.
 
 Each parameter is followed outwards to both sides. All sides of all parameters are the rows of one search, one point
 each at a time, each starting where its last one ended, carried on along the path.
@@ -18,12 +18,11 @@ from itertools import count as count_from
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import chdtri
 
 from odec.fit.checkpoint import Journal, followed
 from odec.fit.least_squares import Box, Evaluate, Points, Settings
 from odec.fit.problem import Problem
-from odec.fit.uncertainty import LEVEL, Uncertainty
+from odec.fit.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from odec.fit.result import Fit
@@ -56,14 +55,14 @@ NO_NOISE = "the data tell nothing of their noise"
 class Optimum:
     """Where profiles start: search coordinates `z` (Q,), the loss, its `gradient` (Q,), and how it rises: by
     `curvature` (Q,) times the square of a coordinate's change, while the others follow `tangents` (Q, Q; a row for each
-    coordinate). An interval ends where the loss has risen by `threshold`."""
+    coordinate). The lower and the upper end of an interval are where the loss has risen by `thresholds` (Q, 2)."""
 
     z: np.ndarray
     loss: float
     gradient: np.ndarray
     curvature: np.ndarray
     tangents: np.ndarray
-    threshold: float
+    thresholds: np.ndarray
 
     @classmethod
     def of(cls, problem: Problem, z: np.ndarray, loss: float, gradient: np.ndarray, doubt: Uncertainty) -> Optimum:
@@ -74,16 +73,17 @@ class Optimum:
         known = np.isfinite(doubt.standard_errors) & (own > 0)
         tangents = np.where(known[:, None], covariance / np.where(known, own, 1.0)[:, None], np.eye(len(z)))
         curvature = np.where(known, doubt.variance / np.where(known, own, 1.0), 0.0)
-        return cls(z, loss, gradient, curvature, tangents, threshold(problem, doubt))
+        return cls(z, loss, gradient, curvature, tangents, thresholds(problem, doubt))
 
 
-def threshold(problem: Problem, doubt: Uncertainty) -> float:
-    """The rise of the loss at the ends of a 95 % interval; NaN for a sum of squares that tells nothing of the noise:
-    no degree of freedom is left, or it is rounding, or the solver's error."""
-    if problem.is_likelihood:
-        return float(chdtri(1, 1 - LEVEL)) / 2
+def thresholds(problem: Problem, doubt: Uncertainty) -> np.ndarray:
+    """The rise (Q, 2) of the loss at the ends of 95 % intervals; NaN for a sum of squares that tells nothing of the
+    noise: no degree of freedom is left, or it is rounding, or the solver's error."""
+    rises = doubt.reach.rises()
     rounding = (max(ROUNDING, problem.timing.rtol or 0.0) * problem.size) ** 2
-    return doubt.variance * doubt.quantile**2 if doubt.variance > rounding else math.nan
+    if not problem.is_likelihood and not doubt.variance > rounding:
+        rises[:] = math.nan
+    return rises
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +91,15 @@ class Profile:
     """One parameter's profile, on the linear scale: at `values` (K,), ascending, the loss lies `rises` (K,) above the
     optimum, all parameters being `paths` (K, Q).
 
-    `interval` holds the 95 % interval's ends. An end that is not one has the last value that was looked at, and its
-    reason in `open` (lower, upper), else "".
+    `interval` holds the 95 % interval's ends, where the loss has risen by `thresholds` (lower, upper). An end that is
+    not one has the last value that was looked at, and its reason in `open` (lower, upper), else "".
     """
 
     name: str
     values: np.ndarray
     rises: np.ndarray
     paths: np.ndarray
-    threshold: float
+    thresholds: tuple[float, float]
     interval: tuple[float, float]
     open: tuple[str, str]
 
@@ -210,14 +210,17 @@ class _Walker:
 
     def __post_init__(self) -> None:
         optimum = self.optimum
+        self.threshold = float(optimum.thresholds[self.coordinate, int(self.side > 0)])
         self.points.append(_Point(float(optimum.z[self.coordinate]), 0.0, optimum.loss, optimum.z))
         bounds = self.box.upper if self.side > 0 else self.box.lower
         self.bound = float(bounds[self.coordinate])
         here = np.abs(optimum.z[self.coordinate])
         self.unit = 1.0 if self.log else max(float(here), float(self.box.typical[self.coordinate])) or 1.0
         self.step = self._first_step()
-        if not optimum.threshold > 0:
+        if math.isnan(self.threshold):
             self._end(NO_NOISE)
+        elif self.threshold == 0:
+            self._end("")
         elif self.points[0].x == self.bound:
             self._end(AT_BOUND)
 
@@ -227,9 +230,9 @@ class _Walker:
         curvature, slope = optimum.curvature[self.coordinate], optimum.gradient[self.coordinate] * self.side
         steps = [FIRST * self.unit]
         if curvature > 0:
-            steps = [GAIN * math.sqrt(optimum.threshold / curvature), DECADES if self.log else UNITS * self.unit]
+            steps = [GAIN * math.sqrt(self.threshold / curvature), DECADES if self.log else UNITS * self.unit]
         elif slope > 0:
-            steps.append(GAIN**2 * optimum.threshold / slope)
+            steps.append(GAIN**2 * self.threshold / slope)
         return float(min(steps))
 
     @property
@@ -259,7 +262,7 @@ class _Walker:
         if not math.isfinite(loss):
             self._failed()
             return
-        height = math.sqrt(max(loss - self.optimum.loss, 0.0) / self.optimum.threshold)
+        height = math.sqrt(max(loss - self.optimum.loss, 0.0) / self.threshold)
         point, last = _Point(x, height, loss, z), self.inner
         if self.outer is not None:
             self.cuts += 1
@@ -318,7 +321,7 @@ def _assembled(problem: Problem, optimum: Optimum, walkers: Sequence[_Walker]) -
         rises = np.array([point.loss - optimum.loss for point in points])
         interval = to_values(ends)[:, i]
         reasons, within = (low.open, high.open), (float(interval[0]), float(interval[1]))
-        found[name] = Profile(name, paths[:, i], rises, paths, optimum.threshold, within, reasons)
+        found[name] = Profile(name, paths[:, i], rises, paths, (low.threshold, high.threshold), within, reasons)
         best = min([best, *points], key=lambda point: point.loss)
-    better = optimum.loss - best.loss > BELOW * optimum.threshold
+    better = optimum.loss - best.loss > BELOW * float(np.max(optimum.thresholds))
     return Profiles(found, best.loss, to_values(best.z), better)

@@ -107,6 +107,7 @@ def report_dict(fit: Fit) -> dict[str, Any]:
         "free_parameters": doubt.free,
         "not_identifiable": list(doubt.undetermined),
         "degrees_of_freedom": doubt.degrees,
+        "noise_degrees_of_freedom": fit.noise_degrees,
         "correlations": _correlations(fit),
         "profiles": {name: _profile(profile) for name, profile in fit.profiles.items()},
         "bootstrap": _bootstrap(fit),
@@ -148,7 +149,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
     return {
         "interval": list(profile.interval),
         "open": {side: why or None for side, why in zip(("lower", "upper"), profile.open, strict=True)},
-        "threshold": profile.threshold,
+        "thresholds": list(profile.thresholds),
         "values": profile.values.tolist(),
         "rises": profile.rises.tolist(),
     }

@@ -15,6 +15,8 @@ import odec
 from odec.diagnostics import Diagnostic
 from odec.fit.cautions import cautions
 from odec.fit.least_squares import CONVERGED, UNFINISHED_WITH_RESULT, Search
+from odec.fit.noise_scales import estimated_noises
+from odec.fit.objective import Likelihood
 from odec.fit.problem import Problem
 from odec.fit.scale import Scale
 from odec.fit.steps import StepCheck, checked_step
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Estimate:
     """One parameter, all of it on the linear scale. `standard_error` and `interval`, the 95 % interval that follows
-    from it (symmetric in the logarithm where `log`), are None where there is none to give."""
+    from it (symmetric in the logarithm where `log`; `odec/fit/reach.py`), are None where there is none to give."""
 
     name: str
     start: float
@@ -129,6 +131,23 @@ class Fit:
     def estimates(self) -> dict[str, float]:
         """Parameter name → estimate."""
         return {name: parameter.estimate for name, parameter in self.parameters.items()}
+
+    @property
+    def noise_degrees(self) -> dict[str, float]:
+        """The degrees of freedom of each normal or lognormal noise that is a parameter: its data, less what the other
+        parameters take of them."""
+        names = tuple(self.parameters)
+        return {names[place]: noise.degrees for place, noise in self.uncertainty.reach.by_place.items()}
+
+    @property
+    def intervals_said(self) -> str:
+        """How the intervals are made from the standard errors."""
+        if self.uncertainty.degrees is not None:
+            return f"Student's t with {self.uncertainty.degrees} degrees of freedom"
+        if not self.noise_degrees:
+            return "1.96 standard errors"
+        left = ", ".join(f"{name} {degrees:.4g}" for name, degrees in self.noise_degrees.items())
+        return f"Student's t, and chi-squared for noise, corrected for its degrees of freedom: {left}"
 
     @property
     def loss_name(self) -> str:
@@ -244,16 +263,26 @@ def result(
 
 
 def _uncertainty(problem: Problem, search: Search, fixed: np.ndarray) -> Uncertainty:
-    """Of a sum of squares from the search's Jacobian, of a likelihood from Fisher's information (of the loss ½ of it,
-    as the Jacobian's squares are taken)."""
-    scale, best = problem.scale, search.best
-    theta = scale.to_values(search.z[best])
-    residuals, jacobian, variance = search.residuals[best], search.jacobian[best], None
+    """Of a sum of squares from the search's Jacobian, of a likelihood from Fisher's information."""
+    best = search.best
+    residuals, jacobian = search.residuals[best], search.jacobian[best]
     if problem.is_likelihood:
-        jacobian, variance = problem.evaluate(search.z[[best]], expected=True).jacobian[0], 0.5
-    slopes = jacobian / scale.slope(theta)
-    units, size = scale.units(theta), problem.size
-    return uncertainty(residuals, slopes, theta, scale.names, fixed, units, size, variance, scale.log)
+        jacobian = problem.evaluate(search.z[[best]], expected=True).jacobian[0]
+    return uncertainty_at(problem, search.z[best], residuals, jacobian, fixed)
+
+
+def uncertainty_at(
+    problem: Problem, z: np.ndarray, residuals: np.ndarray, jacobian: np.ndarray, fixed: np.ndarray
+) -> Uncertainty:
+    """At the end `z` (Q,) of a search, from the residuals (K,) and their Jacobian (K, Q) there, of a likelihood the one
+    whose squares are Fisher's information; `fixed` (Q,) are at a bound."""
+    scale, theta = problem.scale, problem.scale.to_values(z)
+    objective, variance, noises = problem.objective, None, []
+    if isinstance(objective, Likelihood):
+        variance = 0.5  # the Jacobian's squares are half of the information
+        noises = estimated_noises(objective, problem.noise_scales, len(jacobian))
+    slopes, units = jacobian / scale.slope(theta), scale.units(theta)
+    return uncertainty(residuals, slopes, theta, scale.names, fixed, units, problem.size, variance, scale.log, noises)
 
 
 def _criteria(problem: Problem, loss: float, count: int) -> Criteria:

@@ -30,6 +30,7 @@ def report_text(fit: Fit) -> str:
         f"starts                 {fit.starts}, failed {sum(fit.failed.values())}, seed {fit.seed}",
         "",
         *_table(fit),
+        f"95 % intervals: {fit.intervals_said}",
         "",
         *_columns(fit),
     ]

@@ -7,14 +7,12 @@ is on the linear scale of the parameters.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
-# The share of repetitions in which an interval is meant to hold the truth.
-LEVEL = 0.95
+from odec.fit.reach import OneNoise, Reach
 
 # Columns of the Jacobian scaled to length 1: a singular value below this share of the largest is a zero.
 RANK_TOLERANCE = 1e-9
@@ -34,7 +32,7 @@ class Uncertainty:
     at a bound, and nothing along the `directions` (K, P) of parameters that leave the data as they are. `rank` counts
     the directions that the data determine among the `free` parameters, those not at a bound. `undetermined` holds a
     sentence for each direction that they do not, and `without` the names that such a sentence is about. `degrees` of
-    freedom are left for the variance, None where that is known.
+    freedom are left for the variance, None where that is known. `reach` says how far intervals reach.
     """
 
     standard_errors: np.ndarray
@@ -47,25 +45,21 @@ class Uncertainty:
     free: int
     undetermined: tuple[str, ...]
     without: tuple[str, ...]
-
-    @property
-    def quantile(self) -> float:
-        """How many standard errors a 95 % interval reaches to each side: Student's t where the variance was estimated,
-        else the normal 1.96; NaN without a degree of freedom."""
-        share = (1 + LEVEL) / 2
-        if self.degrees is None:
-            return float(ndtri(share))
-        return float(stdtrit(self.degrees, share)) if self.degrees > 0 else math.nan
+    reach: Reach = field(repr=False)
 
     def intervals(self, estimates: np.ndarray, log: np.ndarray) -> np.ndarray:
-        """95 % intervals (P, 2) around estimates (P,), symmetric in the logarithm where `log` (P,); NaN where there is
-        no standard error."""
-        reach = self.quantile * self.standard_errors
+        """95 % intervals (P, 2) around estimates (P,), symmetric in the logarithm where `log` (P,), but for noises; NaN
+        where there is no standard error."""
+        reach = self.reach.half_widths(np.eye(len(estimates)))
         with np.errstate(all="ignore"):
             factor = np.exp(np.where(log, reach / np.where(log, estimates, 1.0), 0.0))
             low = np.where(log, estimates / factor, estimates - reach)
             high = np.where(log, estimates * factor, estimates + reach)
-        return np.stack([low, high], axis=1)
+        ends = np.stack([low, high], axis=1)
+        for place, noise in self.reach.by_place.items():
+            ends[place] = estimates[place] * noise.ratios
+        ends[np.isnan(self.standard_errors)] = np.nan
+        return ends
 
 
 def uncertainty(
@@ -78,11 +72,13 @@ def uncertainty(
     size: float = 0.0,
     variance: float | None = None,
     log: np.ndarray | None = None,
+    noises: Sequence[OneNoise] = (),
 ) -> Uncertainty:
     """From residuals (M,) and ∂residuals/∂parameters (M, P) at the estimates (P,); `fixed` (P,) are at a bound.
 
-    `variance` is s² where it is known; `log` (P,) are searched on a log scale, so that products of them are natural. A
-    parameter has no effect when a change by its unit, `units` (P,), moves the data, of norm `size`, by only rounding.
+    `variance` is s² where it is known, with the `noises` that are among the estimates; `log` (P,) are searched on a log
+    scale, so that products of them are natural. A parameter has no effect when a change by its unit, `units` (P,),
+    moves the data, of norm `size`, by only rounding.
 
     >>> J = np.array([[1.0, 1.0], [2.0, 2.0]])
     >>> u = uncertainty(np.array([1.0, -1.0]), J, np.ones(2), ("a", "b"), np.zeros(2, bool))
@@ -95,11 +91,12 @@ def uncertainty(
     dead = ~fixed & ((columns == 0) | (moved <= NO_EFFECT * max(size, float(np.linalg.norm(residuals)))))
     live = np.flatnonzero(~fixed & ~dead)
     unit = jacobian[:, live] / columns[live]
-    _, s, right = np.linalg.svd(unit, full_matrices=True)
+    _, s, right = np.linalg.svd(unit, full_matrices=len(unit) < len(live))  # all null directions, and no more
     rank = int((s > RANK_TOLERANCE * s[0]).sum()) if len(s) else 0
     degrees = len(residuals) - rank if variance is None else None
     if degrees is not None:
         variance = float(residuals @ residuals) / degrees if degrees > 0 else np.nan
+        noises = [OneNoise(np.arange(len(residuals)), np.ones(len(residuals), dtype=bool))]
     assert variance is not None
     covariance, loose = _covariance(s[:rank], right, rank, columns[live], variance)
     errors = np.full(count, np.nan)
@@ -118,7 +115,12 @@ def uncertainty(
     whole[np.ix_(live, live)], null[:, live] = covariance, directions
     null = np.concatenate([np.eye(count)[dead], null])
     free = int((~fixed).sum())
-    return Uncertainty(errors, correlations, whole, null, variance, degrees, rank, free, tuple(sentences), without)
+    moving, units = np.zeros_like(jacobian), np.zeros(count)
+    moving[:, live], units[live] = unit, 1 / columns[live]
+    reach = Reach.of(moving, units, rank, variance, [noise for noise in noises if noise.place in (None, *live)])
+    return Uncertainty(
+        errors, correlations, whole, null, variance, degrees, rank, free, tuple(sentences), without, reach
+    )
 
 
 def _covariance(

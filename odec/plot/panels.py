@@ -76,7 +76,7 @@ def profile_panel(
     rises: np.ndarray,
     smooth: Range,
     *,
-    threshold: float,
+    thresholds: tuple[float, float],
     interval: tuple[float, float],
     ended: tuple[bool, bool],
     parabola: Range | None = None,
@@ -84,12 +84,13 @@ def profile_panel(
     title: str = "",
 ) -> str:
     """The loss's `rises` (K,) above its optimum over a parameter's `values` (K,), through them a `smooth` curve, and
-    the `parabola` that the standard error stands for. The interval's sides that `ended` are marked."""
+    the `parabola` that the standard error stands for. The interval ends at the `thresholds` (lower, upper); its sides
+    that `ended` are marked."""
     figure = _figure(HEIGHT)
     axis = figure.subplots()
-    top = 1.6 * threshold
-    axis.axhline(threshold, color=QUIET, linewidth=1, linestyle="--")
-    axis.annotate("95 %", (0.01, threshold), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+    top, best = 1.6 * max(thresholds), values[np.argmin(rises)]
+    axis.hlines(thresholds, [values[0], best], [best, values[-1]], color=QUIET, linewidth=1, linestyle="--")
+    axis.annotate("95 %", (0.01, thresholds[0]), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
     axis.axvspan(*interval, color=MODEL, alpha=0.08, linewidth=0)
     for end, found in zip(interval, ended, strict=True):
         if found:

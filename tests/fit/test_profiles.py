@@ -61,8 +61,8 @@ def test_every_point_is_the_best_with_its_coordinate_held(bod: tuple[Fit, Profil
         np.testing.assert_array_equal(profile.paths[:, i], profile.values)
         expected = np.array([least(name, value) for value in profile.values]) - found.loss
         # A search ends where a step would gain a thousandth of the threshold.
-        np.testing.assert_allclose(profile.rises, expected, atol=1e-3 * profile.threshold)
-        assert np.all(profile.rises > expected - 1e-9 * profile.threshold)
+        np.testing.assert_allclose(profile.rises, expected, atol=1e-3 * profile.thresholds[0])
+        assert np.all(profile.rises > expected - 1e-9 * profile.thresholds[0])
 
 
 def decay(noise: str) -> tuple[str, dict[str, np.ndarray]]:
@@ -71,14 +71,18 @@ def decay(noise: str) -> tuple[str, dict[str, np.ndarray]]:
     return text, {"t": t, "y": np.exp(-0.7 * t) + 0.05 * np.cos(17 * t)}
 
 
-def test_likelihood_ends_at_half_of_chi_squared(tmp_path: Path) -> None:
+def test_estimated_noise_ends_where_chi_squared_says(tmp_path: Path) -> None:
     text, data = decay("param s = 0.1 in [1e-3, 1] log\n")
     found, both = fitted(tmp_path, text, data)
-    # Along s alone: n ln s + SSE/2s² (k stays at the least squares' whatever s is).
-    n, s = len(data["t"]), found.estimates["s"]
-    rise = lambda log: n * (log - np.log(s)) + n * s * s / 2 * (np.exp(-2 * log) - s**-2.0) - 1.9207294  # noqa: E731
-    ends = [np.exp(brentq(rise, np.log(s) + low, np.log(s) + high)) for low, high in ((-2, 0), (0, 2))]
+    # n·ŝ²/s² is chi-squared with n - 1 = 11 degrees of freedom: 3.815748 and 21.920049, any table.
+    ends = [found.estimates["s"] * np.sqrt(12 / x) for x in (21.920049, 3.815748)]
     assert both.by_name["s"].interval == pytest.approx(ends, rel=3e-4)
+    assert found.parameters["s"].interval == pytest.approx(ends, rel=1e-6)
+    # The noise's other parameter ends where the sum of squares does: at SSE·(1 + t²/11).
+    sse = lambda k: np.sum((data["y"] - np.exp(-k * data["t"])) ** 2)  # noqa: E731
+    k, t = found.estimates["k"], 2.200985  # 97.5 %, 11 degrees of freedom
+    above = lambda x: sse(x) - sse(k) * (1 + t * t / 11)  # noqa: E731
+    assert both.by_name["k"].interval == pytest.approx((brentq(above, 0.3, k), brentq(above, k, 2)), rel=3e-4)
 
 
 def test_known_noise_needs_no_estimated_variance(tmp_path: Path) -> None:
