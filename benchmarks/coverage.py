@@ -3,9 +3,10 @@
     python benchmarks/coverage.py [--sets N]
 
 For each problem N data sets are simulated at known parameters and fitted, all as rows of one search, and all sides of
-all profiles of all data sets are followed as rows of one search too. The first 200 data sets are the bar (93-97 %,
-over all parameters together); all of them tell more. The error of a coverage over the parameters together is that of
-one parameter: a data set's intervals are not independent of one another.
+all profiles of all data sets are followed as rows of one search too. The bar is 93-97 % over all parameters of a
+problem together. The issue asks for 200 data sets, whose count alone is off by 1.5 % (one standard deviation, as that
+of one parameter: a data set's intervals are not independent of one another): intervals that hold the truth in 95 % miss
+the bar for one seed in seven. All data sets therefore judge.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from harness.table import publish, surroundings, table
 from odec.fit.bootstrap import refitted, simulated
 from odec.fit.problem import Problem
 from odec.fit.profiles import Optimum, profiles_of
+from odec.fit.result import uncertainty_at
 from odec.fit.setup import Asked, problem_of
-from odec.fit.uncertainty import Uncertainty, uncertainty
 from odec.loading import load_model
 
 BAR_SETS, LOW, HIGH = 200, 0.93, 0.97
@@ -60,6 +61,18 @@ state x = a
 x' = -k*x
 observe y ~ normal(x, s)
 """
+CHAIN = """\
+param k1 = 0.8 in [1e-3, 100] log
+param k2 = 0.3 in [1e-3, 100] log
+param s1 = 0.4 in [1e-4, 10] log
+param s2 = 0.1 in [1e-4, 10] log
+state a = 10
+state b = 0
+a' = -k1*a
+b' = k1*a - k2*b
+observe y ~ normal(a, s1)
+observe z ~ lognormal(b, s2)
+"""
 GROWTH = """\
 param A = 19 in [0.1, 1e6] log
 param k = 0.53 in [1e-4, 1e3] log
@@ -70,6 +83,7 @@ CASES = (
     Case("two species, sum of squares", COMPETITION, ("x1", "x2"), np.linspace(4, 60, 15), 3.0),
     Case("decay, noise estimated", DECAY, ("y",), np.linspace(0, 4, 60)),
     Case("decay, few data", DECAY, ("y",), np.linspace(0, 4, 12)),
+    Case("chain, two noises, few data", CHAIN, ("y", "z"), np.linspace(0.5, 6, 7)),
     Case("BOD, six data, strongly curved", GROWTH, ("y",), np.array([1.0, 2, 3, 4, 5, 7]), 1.5),
 )
 
@@ -86,10 +100,10 @@ def main() -> None:
     bar_error = math.sqrt(0.95 * 0.05 / BAR_SETS)
     notes = (
         f"The counting error is ±{bar_error:.1%} for {BAR_SETS} data sets and ±{error:.1%} for {arguments.sets} (one "
-        f"standard deviation). The bar is {LOW:.0%}–{HIGH:.0%} over all parameters of a problem. `open`: profiles "
-        "without an end on one side, which hold the truth there. A sum of squares divides by the degrees of freedom "
-        "and takes Student's t; a likelihood does not, and takes a noise that it estimates from n data with p "
-        "parameters for √(1 - p/n) of what it is: the more data, the less that matters."
+        f"standard deviation). The bar is {LOW:.0%}–{HIGH:.0%} over all parameters of a problem, judged by all data "
+        f"sets: of {BAR_SETS}, intervals that are right miss it for one seed in seven. `open`: profiles without an end "
+        "on one side, which hold the truth there. A likelihood takes a noise that it estimates from n data with p "
+        "parameters for √(1 - p/n) of what it is; its intervals allow for that (`odec/fit/reach.py`)."
     )
     publish(
         "\n\n".join([__doc__.splitlines()[0], surroundings(["odec"]), table(header, [second, *rows]), notes]),
@@ -105,9 +119,9 @@ def counted(case: Case, sets: int) -> list[list[str]]:
     measured = simulated(problem, truth, case.sd**2, sets, seed=6)
     search = refitted(problem, truth, measured)
     points = problem.with_measured(measured).evaluate(search.z, expected=True)
-    optima, within = [], []
+    optima, within, inside = [], [], np.zeros(len(truth), dtype=bool)
     for i, z in enumerate(search.z):
-        doubt = doubted(problem, z, points.residuals[i], points.jacobian[i])
+        doubt = uncertainty_at(problem, z, points.residuals[i], points.jacobian[i], inside)
         gradient = 2 * points.jacobian[i].T @ points.residuals[i]
         optima.append(Optimum.of(problem, z, float(search.loss[i]), gradient, doubt))
         within.append(doubt.intervals(problem.scale.to_values(z), problem.scale.log))
@@ -124,7 +138,7 @@ def counted(case: Case, sets: int) -> list[list[str]]:
         shares = [part[:count, chosen].mean() for count in (BAR_SETS, sets) for part in (by_error, by_profile)]
         said = [f"{share:.1%}" for share in shares]
         if name == "all":
-            said[:2] = [f"{share:.1%}: {'pass' if LOW <= share <= HIGH else 'MISS'}" for share in shares[:2]]
+            said = [f"{share:.1%}: {'pass' if LOW <= share <= HIGH else 'MISS'}" for share in shares]
         first = [case.name, str(measured.shape[1])] if i == 0 else ["", ""]
         rows.append([*first, name, *said, str(int(opened[:, chosen].sum())), f"{seconds:.0f}" if i == 0 else ""])
     return rows
@@ -138,15 +152,6 @@ def built(case: Case) -> Problem:
         layer = load_model(path)
     data = {"t": case.times, **{name: np.ones(case.times.size) for name in case.columns}}
     return problem_of(layer, data, Asked())[0]
-
-
-def doubted(problem: Problem, z: np.ndarray, residuals: np.ndarray, jacobian: np.ndarray) -> Uncertainty:
-    """The uncertainty at one end of a search, as a fit has it."""
-    scale, theta = problem.scale, problem.scale.to_values(z)
-    variance = 0.5 if problem.is_likelihood else None
-    none, units = np.zeros(len(z), dtype=bool), scale.units(theta)
-    slopes = jacobian / scale.slope(theta)
-    return uncertainty(residuals, slopes, theta, scale.names, none, units, problem.size, variance, scale.log)
 
 
 def held(intervals: np.ndarray, truth: np.ndarray) -> np.ndarray:
