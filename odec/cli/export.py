@@ -45,13 +45,13 @@ def command(
     Of a fit, the rows are at the times of its data, by its solver, where no option says otherwise; of a model, what its
     `solve` statement says. The file is run, and compared with the model, before it is kept.
     """
-    from odec.start_up import start_up_hushed
+    from odec.start_up import command_started_up
 
     asked = {"steps": steps, "h": step, "times": times and list(times), "rtol": rtol, "method": method}
     given = {name: value for name, value in asked.items() if value is not None}
     is_fit = Path(source).is_dir()
     layer = None if is_fit else layer_class(source)
-    with start_up_hushed():
+    with command_started_up():
         from odec import export
         from odec.runtime.artefact import keras_model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from odec.cli.printing import warn
-from odec.start_up import start_up_hushed
+from odec.start_up import command_started_up
 
 
 def layer_class(model: str) -> Any:
@@ -16,9 +16,9 @@ def layer_class(model: str) -> Any:
     from odec.source import Source
 
     if Path(model).suffix == ".py":
-        with start_up_hushed():
+        with command_started_up():
             return load_model(model)
     source = Source.from_file(model)  # once: a pipe gives its text once
     warn(compiler.check(source)[1])
-    with start_up_hushed():
+    with command_started_up():
         return load_source(source)

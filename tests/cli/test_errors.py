@@ -260,6 +260,17 @@ def test_what_is_said_while_loading_is_kept_back_and_shown_where_loading_fails(
     assert capfd.readouterr().err == "the reason\n"
 
 
+def test_a_command_does_not_collect_garbage_while_it_loads_and_once_leaves_out_what_it_loaded() -> None:
+    program = (
+        "import gc\nfrom odec.start_up import command_started_up\n"
+        "for _ in range(2):\n"
+        "    with command_started_up():\n        print(gc.isenabled(), end=' ')\n"
+        "    print(gc.isenabled(), gc.get_freeze_count() > 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True True\nTrue True True\n"
+
+
 def test_who_sets_the_log_level_hears_everything(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
