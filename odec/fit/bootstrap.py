@@ -1,11 +1,13 @@
 """The parametric bootstrap: data simulated from the fitted model and noise, and fitted again as rows of one search.
 
-Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6.5 and 13 (percentile intervals).
+Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6.5 and 13 (percentile intervals). An estimated
+noise is wrong by a factor whose distribution does not depend on it, and its interval is that of the factor (Davison
+and Hinkley, Bootstrap Methods and their Application (1997), section 2.4, in logarithms).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,13 +40,15 @@ DRAWN: dict[str, Callable[..., np.ndarray]] = {
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
     """The estimates (B, Q) of B simulated data sets, of `asked` ones drawn from `seed`. The others had no value where
-    their search began; `unfinished` of the B were stopped before an optimum.
+    their search began; `unfinished` of the B were stopped before an optimum. `noises` holds, by coordinate, the fit's
+    estimate of each noise times that which the data were drawn with.
     """
 
     estimates: np.ndarray
     asked: int
     unfinished: int
     seed: int
+    noises: Mapping[int, float]
 
     @property
     def standard_errors(self) -> np.ndarray:
@@ -56,22 +60,28 @@ class Bootstrap:
 
     @property
     def intervals(self) -> np.ndarray:
-        """The 2.5 % and 97.5 % points (Q, 2) of the estimates; NaN for fewer than two."""
+        """The 2.5 % and 97.5 % points (Q, 2) of the estimates, for noises what they say of the fit's; NaN for fewer
+        than two."""
         if len(self.estimates) < 2:
             return np.full((self.estimates.shape[1], 2), np.nan)
         tail = (1 - LEVEL) / 2
-        return np.quantile(self.estimates, [tail, 1 - tail], axis=0).T
+        ends = np.quantile(self.estimates, [tail, 1 - tail], axis=0).T
+        for place, product in self.noises.items():
+            ends[place] = product / ends[place, ::-1]
+        return ends
 
 
 def bootstrap(fit: Fit, count: int, seed: int = 0, journal: Journal | None = None) -> Bootstrap:
     """`count` data sets simulated at a fit's estimates, at the measured cells, each fitted from those estimates, as a
     stage of the journal. The noise is as large as it is for its degrees of freedom."""
     problem, theta, doubt = fit.problem, fit.values, fit.uncertainty
-    measured = simulated(problem, doubt.reach.corrected(theta), doubt.variance, count, seed)
+    true = doubt.reach.corrected(theta)
+    measured = simulated(problem, true, doubt.variance, count, seed)
     search = refitted(problem, theta, measured, journal)
     good = ~np.isin(search.reason, list(NO_VALUE))
     unfinished = int((search.reason == LIMIT).sum())
-    return Bootstrap(problem.scale.to_values(search.z[good]), count, unfinished, seed)
+    noises = {place: float(theta[place] * true[place]) for place in doubt.reach.by_place}
+    return Bootstrap(problem.scale.to_values(search.z[good]), count, unfinished, seed, noises)
 
 
 def refitted(problem: Problem, theta: np.ndarray, measured: np.ndarray, journal: Journal | None = None) -> Search:

@@ -67,6 +67,11 @@ def test_bootstrap_draws_the_noise_of_least_squares(lines: tuple[Fit, Fit]) -> N
     errors = [parameter.standard_error for parameter in lines[0].parameters.values()]
     # A standard deviation of 400 draws is right to 1/√800 = 3.5 %; three of them. That of the likelihood is 15 % less.
     np.testing.assert_allclose(drawn.standard_errors[:2], errors, rtol=0.11)
+    # The quantiles of 400 draws of χ with five degrees of freedom are right to 3 % and 7 %; three of them.
+    ends = lines[1].parameters["s"].interval
+    assert ends is not None
+    assert drawn.intervals[2, 0] == pytest.approx(ends[0], rel=0.09)
+    assert drawn.intervals[2, 1] == pytest.approx(ends[1], rel=0.21)
 
 
 def groups(sizes: tuple[int, int], first: int) -> list[OneNoise]:
