@@ -35,6 +35,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fit, Fit]:
 def test_line_with_estimated_noise_has_the_intervals_of_least_squares(lines: tuple[Fit, Fit]) -> None:
     squares, noise = lines
     assert noise.noise_degrees == {"s": pytest.approx(5)}
+    assert noise.as_dict()["noise_degrees_of_freedom"] == noise.noise_degrees
     for name in ("a", "b"):
         # The standard error stays the likelihood's, which divides by n.
         ratio = noise.parameters[name].standard_error / squares.parameters[name].standard_error  # type: ignore[operator]
@@ -72,6 +73,37 @@ def test_bootstrap_draws_the_noise_of_least_squares(lines: tuple[Fit, Fit]) -> N
     assert ends is not None
     assert drawn.intervals[2, 0] == pytest.approx(ends[0], rel=0.09)
     assert drawn.intervals[2, 1] == pytest.approx(ends[1], rel=0.21)
+
+
+def test_each_of_several_noises_has_its_own_data(tmp_path: Path) -> None:
+    """A line with normal noise, a decay whose logarithm is a line, counts, missing cells and a prior, in one model."""
+    text = (
+        LINE
+        + NOISE
+        + (
+            "param k = 0.5 in [0.01, 10] log\nparam x0 = 3 in [0.1, 100] log\nparam r = 0.1 in [1e-4, 10] log\n"
+            "param m = 4 in [0.1, 100] log ~ lognormal(5, 1)\nstate x = x0\nx' = -k*x\nobserve w ~ lognormal(x, r)\n"
+            "state n = m\nn' = 0\nobserve c ~ poisson(n)\n"
+        )
+    )
+    (tmp_path / "model.ode").write_text(text)
+    t = np.linspace(0, 3, 9)
+    z, w = 1 + 2 * t + 0.3 * np.cos(17 * t), 4 * np.exp(-0.6 * t + 0.2 * np.cos(23 * t))
+    z[[1, 4]], w[[0, 4, 6]] = np.nan, np.nan
+    found = fit(tmp_path / "model.ode", {"t": t, "z": z, "w": w, "c": np.arange(9.0)}, output=None)
+    assert found.noise_degrees == {"s": pytest.approx(5), "r": pytest.approx(4)}
+    known = np.isfinite(w)
+    line = stats.linregress(t[known], np.log(w[known]))
+    reach = stats.t.ppf(0.975, 4) * line.stderr
+    # On a log scale the interval is symmetric in ln k.
+    k = found.estimates["k"]
+    assert k == pytest.approx(-line.slope, rel=1e-6)
+    ends = k * np.exp(-reach / k), k * np.exp(reach / k)
+    assert found.parameters["k"].interval == pytest.approx(ends, rel=1e-5)
+    # Counts have no noise that is estimated: 1.96.
+    m = found.parameters["m"]
+    assert m.interval is not None and m.standard_error is not None
+    assert np.log(m.interval[1] / m.estimate) == pytest.approx(1.959964 * m.standard_error / m.estimate, rel=1e-6)
 
 
 def groups(sizes: tuple[int, int], first: int) -> list[OneNoise]:
