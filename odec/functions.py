@@ -166,6 +166,8 @@ INTERNAL_FUNCTIONS: dict[str, LanguageFunction] = {
             r"%s",
             "The derivative of x_over_expm1, which is -1/2 at 0.",
         ),
+        _unary("expm1", "exp(x)", math.expm1, r"\left(e^{%s} - 1\right)", "exp(x) - 1, to the last digit near 0."),
+        _unary("log1p", "1/(1 + x)", math.log1p, r"\ln\left(1 + %s\right)", "log(1 + x), to the last digit near 0."),
     )
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 # Names that mean something to Python, Keras, sympy or the generated module; letters of other scripts.
 # fmt: off
@@ -248,6 +249,10 @@ class ArrayWriter(Writer):
             return f"{plain} {self.chance.choice(('and', 'or'))} {self.leaf(names, ())} < {self.leaf(names, ())}"
         return f"not {plain}" if kind == 1 else plain
 
+    def without(self, function: str, text: str) -> str:
+        """The text with the sine in the place of a function of the model."""
+        return re.sub(rf"\b{function}\(", "sin(", text)
+
     def smaller(self, shape: Shape) -> Shape:
         """A shape that broadcasts to this one: itself, as a rule."""
         pick = self.chance.random()
@@ -347,14 +352,14 @@ class ArrayWriter(Writer):
         self.time = ("pi",)
         consts = [*sizes, c]
         lines += [f"const {self.declared(c)} = {self.fixed('0.5', sizes, (m,))}"]
-        lines += [f"const {self.declared(C)} = {self.array(consts, (m, n), 1).replace(f + '(', 'sin(')}"]
+        lines += [f"const {self.declared(C)} = {self.without(f, self.array(consts, (m, n), 1))}"]
         for name, value in ((a, "0.7"), (A, "-0.4"), (k, "1.5")):
             lines.append(f"param {self.declared(name)} = {self.fixed(value, consts, self.shapes[name])}")
         start = [c, C, a, A, k, *sizes]
         for name in (x, X, z):
             shape = self.smaller(self.shapes[name])
             # The function may speak of states.
-            value = self.array(start, shape, 2).replace(f + "(", "sin(")
+            value = self.without(f, self.array(start, shape, 2))
             written = f" = {value}" if self.chance.random() < 0.8 else ""
             lines.append(f"state {self.declared(name)}{written}")
         self.time = ("t", "pi")
@@ -388,7 +393,7 @@ class ArrayWriter(Writer):
     def array_jumps(self, states: list[str], names: list[str], fixed: list[str]) -> list[str]:
         """Jumps of arrays, at times that are params or numbers made of them."""
         self.time = ("pi",)
-        time = self.array(fixed, (), 2).replace(self.function + "(", "sin(")
+        time = self.without(self.function, self.array(fixed, (), 2))
         self.time = ("t", "pi")
         lines = []
         for head in (f"at {time}", f"every {time} to 9", f"when {self.test(names, (), 2)}"):

@@ -80,7 +80,7 @@ for _head, _relation in (
     ("!=", sympy.Ne),
 ):
     _SYMPY[_head] = lambda node, x, y, relation=_relation: relation(x, y, evaluate=False)
-for _head in (*UNARY, *JUMPY, "max", "min", "mod", "atan2", "x_over_expm1"):
+for _head in (*UNARY, *JUMPY, "max", "min", "mod", "atan2", "x_over_expm1", "expm1", "log1p"):
     _SYMPY.setdefault(_head, _opaque(_head))
 
 

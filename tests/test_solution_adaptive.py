@@ -31,6 +31,14 @@ def run(tmp_path: Path) -> Run:
     return solved
 
 
+def test_a_circuit_at_rest_starts_with_a_stiff_method() -> None:
+    """exp(U) - 1 is nothing but rounding while the voltage U is below 1e-16."""
+    path = Path(__file__).parent / "models/ring_modulator.ode"
+    stiff, explicit = (solve(path, to=2e-8, method=method) for method in ("rodas5p", "tsit5"))
+    largest = np.abs(explicit.values).max()
+    np.testing.assert_allclose(stiff.values[-1], explicit.values[-1], rtol=1e-4, atol=1e-6 * largest)
+
+
 def test_auto_says_what_it_chose_and_why(run: Run) -> None:
     plain = run(DECAY, to=2)
     assert (plain.method, plain.why, plain.step, plain.rtol) == ("tsit5", "auto: tsit5", None, 1e-6)

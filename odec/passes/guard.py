@@ -2,11 +2,14 @@
 
 0.1*(v + 40)/(1 - exp(-(v + 40)/10))   →   x_over_expm1(-(v + 40)/10)       (1 at v = -40, where the text says 0/0)
 1/(1 + exp(-(v - vh)/k))               →   sigmoid((v - vh)/k)              (exp overflows, and its derivative is NaN)
+exp(u) - 1, log(1 + u)                 →   expm1(u), log1p(u)               (near u = 0 the text leaves rounding alone,
+                                                                             and steps that follow its error never end)
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -63,10 +66,15 @@ def _guarded_state(state: State) -> State:
 
 def guarded(formula: Expression) -> Expression:
     """The formula in its safe form."""
+    return _rewritten(_rewritten(formula, _safe_quotient), _precise)
+
+
+def _rewritten(formula: Expression, rule: Callable[[Expression], Expression | None]) -> Expression:
+    """The formula with each part as the rule gives it, from the inside out; None leaves a part as it is."""
     done: dict[Expression, Expression] = {}
     for node in postorder([formula]):
-        safe = rebuild(node, tuple(done[argument] for argument in node.args))
-        done[node] = (_safe_quotient(*safe.args) or safe) if safe.head == "divide" else safe
+        inner = rebuild(node, tuple(done[argument] for argument in node.args))
+        done[node] = rule(inner) or inner
     return done[formula]
 
 
@@ -100,7 +108,24 @@ def _vanish_together(top: Expression, bottom: Expression) -> bool:
     )
 
 
-def _safe_quotient(top: Expression, bottom: Expression) -> Expression | None:
+def _precise(node: Expression) -> Expression | None:
+    """c*(exp(u) - 1) or log(1 + u) by the function that is exact near u = 0."""
+    if node.head == "add":
+        form = _exponential_form(node)
+        if form is not None and form[0] == -form[1]:
+            return multiply(number(_whole(form[1])), call("expm1", form[2]))
+    elif node.head in ("log", "ln") and node.args[0].head == "add":
+        terms = node.args[0].args
+        others = [term for term in terms if not (is_number(term) and term.value == 1)]
+        if len(others) == len(terms) - 1:
+            return call("log1p", add(*others))
+    return None
+
+
+def _safe_quotient(node: Expression) -> Expression | None:
+    if node.head != "divide":
+        return None
+    top, bottom = node.args
     form = _exponential_form(bottom)
     if form is None:
         return None

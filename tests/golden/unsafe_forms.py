@@ -13,6 +13,7 @@ from odec.runtime import (
     absolute,
     cos,
     exp,
+    expm1,
     log,
     maximum,
     power,
@@ -103,9 +104,9 @@ class UnsafeForms(Layer):
         dv = am + bm + m + m2 + m3 + s
         # guarded = if(abs(w - 1) < 1e-6, 1, sin(w - 1)/(w - 1))
         guarded = select(absolute(w - 1) < 1e-06, 1, sin(w - 1) / select(absolute(w - 1) < 1e-06, 1, w - 1))
-        w3 = w * (1 - exp(-a * t))
+        w3 = w * expm1(-a * t)
         # decay = w*(1 - exp(-a*t))/(0.5 + w*(1 - exp(-a*t)))
-        decay = w3 / (0.5 + w3)
+        decay = -w3 / (0.5 - w3)
         # dw = guarded + decay - w
         dw = guarded + decay - w
         # root = sqrt(max(z, 0))
@@ -140,9 +141,9 @@ class UnsafeForms(Layer):
         m3 = sigmoid(w2)
         # s = 0.5*(1 + tanh((v - vh)/15))
         s = 0.5 * (1 + tanh(w1 / 15))
-        w3 = w * (1 - exp(-a * t))
+        w3 = w * expm1(-a * t)
         # decay = w*(1 - exp(-a*t))/(0.5 + w*(1 - exp(-a*t)))
-        decay = w3 / (0.5 + w3)
+        decay = -w3 / (0.5 - w3)
         # root = sqrt(max(z, 0))
         root = sqrt(maximum(z, 0))
         w4 = select(z > 0, z, 1)
@@ -161,9 +162,9 @@ class UnsafeForms(Layer):
         w2 = w1 / k
         w3 = sigmoid(w2) * sigmoid(-w2) / k
         w4 = w2 + 0.6931471805599453
-        w5 = 1 - exp(-a * t)
+        w5 = expm1(-a * t)
         w6 = w * w5
-        w7 = 0.5 + w6
+        w7 = 0.5 - w6
         w8 = maximum(z, 0)
         return {
             ("v", "v"): (
@@ -172,7 +173,7 @@ class UnsafeForms(Layer):
             ),
             ("w", "w"): (
                 select(absolute(w - 1) < 1e-06, 0, cos(w - 1) / (w - 1) - sin(w - 1) / (w - 1) / (w - 1)) + (-w6 / w7
-                / w7 + 1 / w7) * w5 - 1
+                / w7 - 1 / w7) * w5 - 1
             ),
             ("z", "z"): (
                 select(w8 > 0, 0.5 / sqrt(w8), 0) * select(z >= 0, 1, 0) + select(z > 0, 1.5 * power(z, 0.5), 0)
@@ -196,13 +197,12 @@ class UnsafeForms(Layer):
         w9 = sigmoid(-w8)
         w10 = sigmoid(w8)
         w11 = -w4 * w5 / k
-        w12 = exp(-a * t)
-        w13 = w * (1 - w12)
-        w14 = 0.5 + w13
+        w12 = w * expm1(-a * t)
+        w13 = 0.5 - w12
         return {
             ("v", "k"): -k * x_over_expm1_slope(w1) * (w1 / k) + x_over_expm1(w1) + w7 + 3 / 2 * w9 * w10 * w6 + w7,
             ("v", "vh"): w11 + 3 / 2 * w9 * w10 / k + w11 - 0.5 * (1 - tanh(w2 / 15)**2) / 15,
-            ("w", "a"): (-w13 / w14 / w14 + 1 / w14) * w * w12 * t,
+            ("w", "a"): -(-w12 / w13 / w13 - 1 / w13) * w * exp(-a * t) * t,
         }
 
     @staticmethod
@@ -210,11 +210,10 @@ class UnsafeForms(Layer):
         """∂(dx/dt)/∂t, where it is not 0."""
         v, w, z = states
         vh, k, a = params
-        w1 = exp(-a * t)
-        w2 = w * (1 - w1)
-        w3 = 0.5 + w2
+        w1 = w * expm1(-a * t)
+        w2 = 0.5 - w1
         return {
-            "w": (-w2 / w3 / w3 + 1 / w3) * w * w1 * a,
+            "w": -(-w1 / w2 / w2 - 1 / w2) * w * exp(-a * t) * a,
         }
 
     @staticmethod
@@ -231,9 +230,9 @@ class UnsafeForms(Layer):
         w2 = w1 / k
         w3 = sigmoid(w2) * sigmoid(-w2) / k
         w4 = w2 + 0.6931471805599453
-        w5 = 1 - exp(-a * t)
+        w5 = expm1(-a * t)
         w6 = w * w5
-        w7 = 0.5 + w6
+        w7 = 0.5 - w6
         w8 = maximum(z, 0)
         return {
             ("am", "v"): -x_over_expm1_slope(-(v + 40) / 10) / 10,
@@ -243,7 +242,7 @@ class UnsafeForms(Layer):
             ("m2", "v"): -3 / 2 * sigmoid(-w4) * sigmoid(w4) / k,
             ("m3", "v"): w3,
             ("s", "v"): 0.5 * (1 - tanh(w1 / 15)**2) / 15,
-            ("decay", "w"): (-w6 / w7 / w7 + 1 / w7) * w5,
+            ("decay", "w"): (-w6 / w7 / w7 - 1 / w7) * w5,
             ("root", "z"): select(w8 > 0, 0.5 / sqrt(w8), 0) * select(z >= 0, 1, 0),
             ("power", "z"): select(z > 0, 1.5 * power(z, 0.5), 0),
             ("logarithm", "z"): select(z > 0, 1 / z, 1),
@@ -265,9 +264,8 @@ class UnsafeForms(Layer):
         w9 = w3 + 0.6931471805599453
         w10 = sigmoid(-w9)
         w11 = sigmoid(w9)
-        w12 = exp(-a * t)
-        w13 = w * (1 - w12)
-        w14 = 0.5 + w13
+        w12 = w * expm1(-a * t)
+        w13 = 0.5 - w12
         return {
             ("bm", "k"): -k * x_over_expm1_slope(w1) * (w1 / k) + x_over_expm1(w1),
             ("m", "vh"): w6,
@@ -277,7 +275,7 @@ class UnsafeForms(Layer):
             ("m3", "vh"): w6,
             ("m3", "k"): w8,
             ("s", "vh"): -0.5 * (1 - tanh(w2 / 15)**2) / 15,
-            ("decay", "a"): (-w13 / w14 / w14 + 1 / w14) * w * w12 * t,
+            ("decay", "a"): -(-w12 / w13 / w13 - 1 / w13) * w * exp(-a * t) * t,
         }
 
     @staticmethod
@@ -321,11 +319,11 @@ class UnsafeForms(Layer):
         w20 = sin(w - 1)
         w21 = cos(w - 1)
         w22 = w20 / (w - 1) / (w - 1)
-        w23 = exp(-a * t)
-        w24 = 1 - w23
-        w25 = w24 * w_dot + w * w23 * t * a_dot
-        w26 = w * w24
-        w27 = 0.5 + w26
+        w23 = expm1(-a * t)
+        w24 = exp(-a * t)
+        w25 = w23 * w_dot - w * w24 * t * a_dot
+        w26 = w * w23
+        w27 = 0.5 - w26
         w28 = w26 / w27 / w27
         w29 = 1 / w27
         w30 = maximum(z, 0)
@@ -335,8 +333,8 @@ class UnsafeForms(Layer):
             ("v", "v"): w17 + w18 + w12 + w19 + w12 - w16 * (1 - w16**2) * (w10 / 15) / 15,
             ("w", "w"): (
                 select(absolute(w - 1) < 1e-06, 0, -w20 * w_dot / (w - 1) - w21 / (w - 1) / (w - 1) * w_dot - ((w21
-                * w_dot / (w - 1) - w22 * w_dot) / (w - 1) - w22 / (w - 1) * w_dot)) + (w24 * (-((w25 / w27 - w28 * w25)
-                / w27 - w28 / w27 * w25) - w29 / w27 * w25) + (-w28 + w29) * w23 * t * a_dot)
+                * w_dot / (w - 1) - w22 * w_dot) / (w - 1) - w22 / (w - 1) * w_dot)) + (w23 * (-((w25 / w27 + w28 * w25)
+                / w27 + w28 / w27 * w25) - w29 / w27 * w25) - (-w28 - w29) * w24 * t * a_dot)
             ),
             ("z", "z"): (
                 select(z >= 0, 1, 0) * select(w30 > 0, -w32 / w31 * select(w30 > 0, w32, 0) * select(z >= 0, z_dot, 0),
@@ -353,16 +351,16 @@ class UnsafeForms(Layer):
         v_dot, w_dot, z_dot = state_directions
         vh_dot, k_dot, a_dot = param_directions
         w1 = exp(-a * t)
-        w2 = 1 - w1
-        w3 = w2 * w_dot + w * w1 * t * a_dot
+        w2 = expm1(-a * t)
+        w3 = w2 * w_dot - w * w1 * t * a_dot
         w4 = w * w2
-        w5 = 0.5 + w4
+        w5 = 0.5 - w4
         w6 = w4 / w5 / w5
         w7 = 1 / w5
-        w8 = -w6 + w7
+        w8 = -w6 - w7
         return {
             "w": (
-                w * w1 * a * (-((w3 / w5 - w6 * w3) / w5 - w6 / w5 * w3) - w7 / w5 * w3) + w8 * w1 * a * w_dot - w8 * w
-                * a * w1 * t * a_dot + w8 * w * w1 * a_dot
+                -(w * w1 * a * (-((w3 / w5 + w6 * w3) / w5 + w6 / w5 * w3) - w7 / w5 * w3) + w8 * w1 * a * w_dot - w8
+                * w * a * w1 * t * a_dot + w8 * w * w1 * a_dot)
             ),
         }

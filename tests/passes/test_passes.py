@@ -120,6 +120,25 @@ def test_guard_knows_the_singularity_in_other_words() -> None:
         assert np.isfinite(list(generated.ask("rhs_x")[0].values())).all()
 
 
+@pytest.mark.parametrize(
+    ("formula", "slope"),
+    [
+        ("exp(x) - 1", 1),
+        ("1 - exp(-a*x)", 2),
+        ("(3*exp(a*x) - 3)/a", 3),
+        ("log(1 + a*x)", 2),
+        ("ln(x + 1)", 1),
+        ("log(1 - x - x^2)", -1),
+    ],
+)
+def test_guard_keeps_the_digits_near_zero(formula: str, slope: float) -> None:
+    """The text itself leaves of x = 1e-17 nothing."""
+    text = f"state x = 1e-17\nparam a = 2\nx' = {formula}"
+    where = [Where(0.0, {"x": 1e-17}, {"a": 2.0})]
+    assert Generated(compiled(text)[1], where, True).ask("rhs")[0][0] == pytest.approx(slope * 1e-17, rel=1e-12)
+    assert Generated(compiled(text, without=("guard",))[1], where, True).ask("rhs")[0][0] == 0
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_guard_makes_a_steep_curve_a_sigmoid(dtype: str) -> None:
     """S14: 1/(1 + exp(-(v - vh)/k)): value 0 and slope 0, not NaN."""
