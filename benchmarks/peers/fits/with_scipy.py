@@ -1,8 +1,9 @@
-"""SciPy's least_squares, or lmfit, on solve_ivp for the two-species problem: prints JSON as `with_odec.py` does.
+"""SciPy's least_squares, or lmfit, on solve_ivp for the two-species problem: prints JSON as `with_odec.py` does,
+with the losses in place of how many converged.
 
-    python with_scipy.py scipy|lmfit DATA STARTS OF [SEED]
+    python with_scipy.py scipy|lmfit DATA STARTS [SEED]
 
-The first STARTS of the OF starts that odec takes, one after the other: LSODA at 1e-8, derivatives by differences in the
+The first starts of odec's, one after the other: LSODA at 1e-8, derivatives by differences in the
 logarithms, the bounds of `competition/model.ode`.
 """
 
@@ -23,7 +24,7 @@ TRUTH = np.log10([0.1, 0.3, 1e-4, 2e-4, 0.002, 0.003])
 NO_VALUE = 1e6
 
 
-def main(tool: str, table: Path, count: int, of: int, seed: int = 1) -> None:
+def main(tool: str, table: Path, count: int, seed: int = 1) -> None:
     """All starts one after the other."""
     data = np.genfromtxt(table, delimiter=",", names=True)
     times, measured = data["t"], np.stack([data["x1"], data["x2"]])
@@ -41,7 +42,7 @@ def main(tool: str, table: Path, count: int, of: int, seed: int = 1) -> None:
             return np.full(measured.size, NO_VALUE)
         return (run.y - measured).ravel()
 
-    starts = np.random.default_rng(seed).uniform(lower, upper, (of, len(TRUTH)))[:count]
+    starts = np.random.default_rng(seed).uniform(lower, upper, (count, len(TRUTH)))
     build, losses = time.perf_counter() - BEGAN, []
     once = time.perf_counter()
     residuals(TRUTH)
