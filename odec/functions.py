@@ -86,7 +86,7 @@ _ROWS = (
         (),
         lambda *x: min(x),
         r"\min\left(%s\right)",
-        "The smallest of its arguments; at a tie the first counts.",
+        "The smallest of its arguments, at a tie the first; the smallest element of one array.",
         None,
     ),
     LanguageFunction(
@@ -95,7 +95,7 @@ _ROWS = (
         (),
         lambda *x: max(x),
         r"\max\left(%s\right)",
-        "The largest of its arguments; at a tie the first counts.",
+        "The largest of its arguments, at a tie the first; the largest element of one array.",
         None,
     ),
     LanguageFunction(

@@ -313,7 +313,7 @@ class ArrayWriter(Writer):
         kind = self.chance.randrange(5)
         if kind < 2:
             shape = self.chance.choice([(n,), (n, self.chance.randrange(1, 5)), ()])
-            return f"{('sum', 'mean')[kind]}({self.array(names, shape, depth)})"
+            return f"{self.chance.choice((('sum', 'max'), ('mean', 'min'))[kind])}({self.array(names, shape, depth)})"
         one, two = self.array(names, (n,), depth), self.array(names, (n,), depth)
         if kind == 2:
             return f"dot({one}, {two})"

@@ -423,6 +423,8 @@ class Point:
                 return np.sum(values[0]) if isinstance(values[0], np.ndarray) else values[0]
             case "mean":
                 return self.n.divide(np.sum(values[0]), np.size(values[0]))
+            case "max" | "min" if len(values) == 1 and isinstance(values[0], np.ndarray):
+                return self.n.function(name, *values[0].ravel())
             case "dot":
                 return np.dot(*values)
             case "roll":

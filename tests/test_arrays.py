@@ -87,6 +87,10 @@ FORMULAS: dict[str, Meaning] = {
     "mean(x)": lambda v: v.x.mean(),
     "mean(X*b)": lambda v: (v.X * v.b).mean(),
     "sum(z)": lambda v: v.z,
+    "max(x)": lambda v: v.x.max(),
+    "max(X*b)*x": lambda v: (v.X * v.b).max() * v.x,
+    "min(w - x)": lambda v: (v.w - v.x).min(),
+    "max(z)": lambda v: v.z,
     "dot(x, w)": lambda v: v.x @ v.w,
     "x - mean(x)": lambda v: v.x - v.x.mean(),
     # Around
@@ -490,3 +494,9 @@ def test_a_drawn_guess_lies_inside_its_bounds() -> None:
 def test_a_number_stands_for_every_element(formula: str) -> None:
     text = "size N = 3\nconst c[N] = 0.5\nparam k = 2\nparam A[N, N] = 0.3\nq = 2*c\n"
     assert compare(f"{text}state v[N] = [0.5, 1.5, 3]\nv' = -v + 0*sum(A)*k*sum(q)\nobserve y = {formula}\n")
+
+
+def test_a_jump_when_the_largest_element_reaches_a_threshold() -> None:
+    text = "size N = 3\nparam k[N] = [1, 2, 0.5]\nstate x[N] = 0\ndx = k\nwhen max(x) > 1: x = 0*x\n"
+    found = odec.solve(load_source(Source.from_text(text, "Reset")), times=[0.4, 0.6, 1.2])
+    np.testing.assert_allclose(found.values, np.outer([0.4, 0.1, 0.2], [1, 2, 0.5]), rtol=1e-6)

@@ -227,6 +227,8 @@ _ARRAYS = {
     "net": _called,
     "sum": _named,
     "mean": _named,
+    "largest": lambda node, args: (rf"\max\left({args[0][0]}\right)", _ATOM),
+    "smallest": lambda node, args: (rf"\min\left({args[0][0]}\right)", _ATOM),
     "roll": _named,
     "index": _index,
     "slice": _slice,

@@ -15,7 +15,7 @@ from odec.model.model import Jump, Model, Net, Observe, Param
 from odec.passes.derivatives import Derivatives
 
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
-_ARRAY_FUNCTIONS = frozenset(("sum", "mean", "roll", "range"))
+_ARRAY_FUNCTIONS = {"largest": "max", "smallest": "min"} | {name: name for name in ("sum", "mean", "roll", "range")}
 
 
 class LanguagePrinter(Printer):
@@ -44,7 +44,7 @@ class LanguagePrinter(Printer):
             case "array":
                 return f"[{', '.join(self.text(item) for item in node.args)}]", _ATOM
         if node.head in FUNCTIONS or node.head in INTERNAL_FUNCTIONS or node.head in _ARRAY_FUNCTIONS:
-            return self._plain_call(node.head, node.args), _ATOM
+            return self._plain_call(_ARRAY_FUNCTIONS.get(node.head, node.head), node.args), _ATOM
         return super()._text(node)
 
     def whole(self, node: Expression) -> str:

@@ -32,6 +32,8 @@ RUNTIME_FUNCTIONS = frozenset(
         "matmul",
         "total",
         "mean",
+        "largest",
+        "smallest",
         "roll",
         "stacked",
         "counted",

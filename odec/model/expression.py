@@ -39,10 +39,10 @@ class ShapeError(ValueError):
 
 class Expression:
     """A node. `head` is "number", "symbol", "add", "multiply", "divide", "negate", "power", "if", a comparison, "and",
-    "or", "not", a function's name, or an operation on arrays: "matmul", "sum", "mean", "roll", "index", "slice",
-    "missing", "array", "range"; "net", which a pass writes out or makes "given". `value` is the number, or the name of
-    the symbol or net; `role` says what a symbol is; `shape` is
-    () for a number, and for an array that of the model as it is written (sizes may be changed later).
+    "or", "not", a function's name, or an operation on arrays: "matmul", "sum", "mean", "largest", "smallest", "roll",
+    "index", "slice", "missing", "array", "range"; "net", which a pass writes out or makes "given". `value` is the
+    number, or the name of the symbol or net; `role` says what a symbol is; `shape` is () for a number, and for an array
+    that of the model as it is written (sizes may be changed later).
     """
 
     __slots__ = ("__weakref__", "args", "head", "role", "shape", "value")
@@ -311,6 +311,16 @@ def mean(operand: Expression) -> Expression:
     return _node("mean", (operand,), shape=()) if operand.shape else operand
 
 
+def largest(operand: Expression) -> Expression:
+    """The largest of all elements."""
+    return _node("largest", (operand,), shape=())
+
+
+def smallest(operand: Expression) -> Expression:
+    """The smallest of all elements."""
+    return _node("smallest", (operand,), shape=())
+
+
 def roll(operand: Expression, shift: Expression) -> Expression:
     """The vector shifted around by a whole number: element i comes from i - shift."""
     return _node("roll", (operand, shift), shape=operand.shape)
@@ -359,9 +369,12 @@ def _called(value: Callable[..., float]) -> Callable[[Expression, list[float]], 
     return lambda node, args: value(*args)
 
 
+# fmt: off
 ARRAY_OPERATIONS = frozenset(
-    ("matmul", "sum", "mean", "roll", "index", "slice", "missing", "array", "range", "spread", "net", "given")
+    ("matmul", "sum", "mean", "largest", "smallest", "roll", "index", "slice", "missing", "array", "range", "spread",
+     "net", "given")
 )
+# fmt: on
 
 
 def rebuild(node: Expression, args: tuple[Expression, ...]) -> Expression:

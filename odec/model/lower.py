@@ -24,6 +24,7 @@ from odec.model.expression import (
     divide,
     evaluate,
     index,
+    largest,
     logical,
     matmul,
     mean,
@@ -33,6 +34,7 @@ from odec.model.expression import (
     power,
     roll,
     shape_text,
+    smallest,
     stacked,
     symbol,
     symbols,
@@ -219,6 +221,8 @@ class Lowering:
                 return total(arguments[0])
             case "mean":
                 return mean(arguments[0])
+            case "max" | "min" if len(arguments) == 1 and arguments[0].shape:
+                return (largest if name == "max" else smallest)(arguments[0])
             case "dot":
                 left, right = arguments
                 if len(left.shape) != 1 or left.shape != right.shape:

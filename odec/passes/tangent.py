@@ -13,10 +13,13 @@ from collections.abc import Container, Iterable, Mapping
 from odec.model.expression import (
     ARRAY_OPERATIONS,
     CONDITIONS,
+    ONE,
     ZERO,
     Expression,
     add,
     choose,
+    compare,
+    divide,
     index,
     is_number,
     matmul,
@@ -100,12 +103,20 @@ def _linear(node: Expression, moving: list[Expression]) -> Expression:
             return mean(wide[0])
         case "roll":
             return roll(wide[0], node.args[1])
+        case "largest" | "smallest":
+            return _at_extreme(node, wide[0])
         case "index":
             return index(wide[0], node.args[1:], node.shape)
     assert node.head == "matmul", node
     left, right = node.args
     parts = (matmul(wide[0], right) if wide[0].shape else ZERO, matmul(left, wide[1]) if wide[1].shape else ZERO)
     return add(*parts)
+
+
+def _at_extreme(node: Expression, moving: Expression) -> Expression:
+    """The direction of the largest or smallest element; the mean of those that are equal, as the back ends have it."""
+    here = compare("==", node.args[0], node)
+    return divide(total(choose(here, moving, ZERO)), total(choose(here, ONE, ZERO)))
 
 
 def _choice(node: Expression, done: Directions) -> Expression:

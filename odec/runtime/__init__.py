@@ -1,6 +1,6 @@
 """What generated modules import."""
 
-from odec.runtime.arrays import counted, filled, matmul, mean, roll, stacked, total, whole, widened
+from odec.runtime.arrays import counted, filled, largest, matmul, mean, roll, smallest, stacked, total, whole, widened
 from odec.runtime.description import (
     Const,
     Defaults,
@@ -92,6 +92,7 @@ __all__ = [
     "filled",
     "floor",
     "heaviside",
+    "largest",
     "log",
     "log1p",
     "log2",
@@ -114,6 +115,7 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "smallest",
     "softplus",
     "sqrt",
     "stacked",

@@ -42,6 +42,18 @@ def mean(x: Any) -> Any:
     return np.mean(x, axis=axes) if is_known(x) else ops.mean(x, axis=axes)
 
 
+def largest(x: Any) -> Any:
+    """The largest of all elements, for each row."""
+    axes = tuple(range(_rank(x)))
+    return np.max(x, axis=axes) if is_known(x) else ops.max(x, axis=axes)
+
+
+def smallest(x: Any) -> Any:
+    """The smallest of all elements, for each row."""
+    axes = tuple(range(_rank(x)))
+    return np.min(x, axis=axes) if is_known(x) else ops.min(x, axis=axes)
+
+
 def roll(x: Any, shift: int) -> Any:
     """The vector shifted around: element i comes from i - shift."""
     return np.roll(x, shift, axis=0) if is_known(x) else ops.roll(x, shift, axis=0)

@@ -20,6 +20,8 @@ _ARRAYS = {
     "matmul": lambda args: args[0] @ args[1],
     "sum": lambda args: np.sum(args[0]),
     "mean": lambda args: np.mean(args[0]),
+    "largest": lambda args: np.max(args[0]),
+    "smallest": lambda args: np.min(args[0]),
     "roll": lambda args: np.roll(args[0], int(args[1])),
     "index": lambda args: args[0][tuple(item if isinstance(item, slice) else int(item) for item in args[1:])],
     "slice": lambda args: slice(*(None if end is None else int(end) for end in args)),
