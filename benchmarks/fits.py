@@ -155,7 +155,7 @@ def peer(limit: float, python: str, script: str, *arguments: Any) -> dict[str, A
     """What a peer's script prints, with how many losses are at most `limit`; None where the peer is not installed."""
     try:
         found = run([python, PEERS / script, *arguments])
-    except (FileNotFoundError, ModuleNotFoundError):
+    except (FileNotFoundError, ImportError):
         return None
     return {**found, "converged": sum(loss <= limit for loss in found["losses"])}
 
@@ -163,15 +163,16 @@ def peer(limit: float, python: str, script: str, *arguments: Any) -> dict[str, A
 def run(command: Sequence[Any]) -> dict[str, Any]:
     """What a tool prints, as numbers, and the processor's seconds.
 
-    FileNotFoundError where there is no such Python, ModuleNotFoundError where it lacks a package, SystemExit with the
-    tool's words where it fails otherwise.
+    FileNotFoundError where there is no such Python, ImportError where it lacks a package (or the package a library),
+    SystemExit with the tool's words where it fails otherwise.
     """
     before = _processor()
     done = subprocess.run(
         [str(part) for part in command], env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False
     )
-    if done.returncode and "ModuleNotFoundError" in done.stderr:
-        raise ModuleNotFoundError(done.stderr.splitlines()[-1])
+    last_word = done.stderr.rstrip().rpartition("\n")[2]
+    if done.returncode and last_word.startswith(("ImportError", "ModuleNotFoundError")):
+        raise ImportError(last_word)
     if done.returncode:
         raise SystemExit(f"{command}\nended with {done.returncode} and said:\n{done.stderr[-3000:]}")
     return {**json.loads(done.stdout.splitlines()[-1]), "processor": _processor() - before}
