@@ -19,6 +19,8 @@ Rows = list[list[np.ndarray]]
 NODES = 128
 # |residual|/scale below which the kink of Laplace's density is rounded off in the search's quadratic model.
 KINK = 1e-6
+# The error of coarse steps, and what stands for 0 where 0 has no likelihood, as parts of a curve's largest value.
+UNTOLD, NEARLY_NOTHING = 1e-3, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +157,17 @@ _KINDS: dict[str, Callable[..., Parts]] = {
 }
 COUNTS = frozenset({"poisson", "negbinomial"})
 POSITIVE = frozenset({"lognormal"})
+
+
+def lifted(location: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """Locations (S, n) that must not be negative: what is negative by no more than the steps' error (UNTOLD of the
+    largest in its curve, `curves` (n,)) is nearly 0 instead. A population that dies out ends on both sides of 0."""
+    size = np.zeros_like(location)
+    with np.errstate(invalid="ignore"):
+        for curve in np.unique(curves):
+            own = curves == curve
+            size[:, own] = np.abs(location[:, own]).max(axis=1, keepdims=True)
+        return np.where((location < 0) & (location >= -UNTOLD * size), NEARLY_NOTHING * size, location)
 
 
 def standardised(kind: str, measured: np.ndarray, numbers: Numbers) -> np.ndarray:

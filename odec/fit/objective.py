@@ -9,7 +9,7 @@ import numpy as np
 
 from odec.fit.experiments import Design
 from odec.fit.least_squares import Points, squares
-from odec.fit.likelihoods import Density, density, factored
+from odec.fit.likelihoods import COUNTS, POSITIVE, Density, density, factored, lifted
 from odec.fit.noise import NoiseAt, NoiseProgram
 from odec.fit.runs import Cells, Prediction
 
@@ -131,6 +131,8 @@ class Likelihood:
         for noise, arguments in zip(self.noises, found, strict=True):
             cells = noise.at.cells
             numbers = [prediction.values[:, cells]]
+            if noise.at.kind in COUNTS | POSITIVE:
+                numbers = [lifted(numbers[0], self.cells.experiments[cells])]
             slopes = [prediction.slopes[:, cells]]
             for place, varies in enumerate(noise.varying):
                 if not varies or arguments is None:

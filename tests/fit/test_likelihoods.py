@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import polygamma
 
-from odec.fit.likelihoods import density, factored
+from odec.fit.fitting import fit
+from odec.fit.likelihoods import density, factored, lifted
 
 # kind → (numbers, SciPy's distribution of them)
 CASES: dict[str, tuple[tuple[float, ...], Callable[..., Any]]] = {
@@ -122,3 +124,23 @@ def test_factors_give_gradient_and_information(kind: str) -> None:
     hessian = np.einsum("dsmp,desm,esmq->pq", slopes, found.information, slopes)
     np.testing.assert_allclose(2 * jacobian[0].T @ residuals[0], gradient, rtol=1e-10)
     np.testing.assert_allclose(2 * jacobian[0].T @ jacobian[0], hessian, rtol=1e-10)
+
+
+def test_what_the_steps_cannot_tell_from_0_is_above_0() -> None:
+    curves = np.array([0, 0, 0, 1, 1])
+    values = np.array([[100.0, -0.05, 0.0, 1e-3, -1e-2], [100.0, -0.2, -1e-9, np.nan, 1.0]])
+    found = lifted(values, curves)
+    np.testing.assert_array_equal(found[0], [100.0, 1e-10, 0.0, 1e-3, -1e-2])
+    np.testing.assert_array_equal(found[1], [100.0, -0.2, 1e-10, np.nan, 1.0])
+
+
+def test_starts_whose_epidemic_ends_below_0_do_not_fail(tmp_path: Path) -> None:
+    # A recovery of 50 a day: the infected end at 0 within the steps' error, on either side of it.
+    path = tmp_path / "sir.ode"
+    path.write_text(
+        "param b = 2 in [1, 4] log\nparam g = 0.5 in [0.1, 50] log\nstate S = 990\nstate I = 10\n"
+        "dS = -b*S*I/1000\ndI = b*S*I/1000 - g*I\nobserve cases ~ poisson(I)\n"
+    )
+    data = {"t": np.arange(0, 41, 4.0), "cases": [10, 405, 104, 17, 3, 0, 0, 0, 0, 0, 0]}
+    found = fit(path, data, starts=20, output=None)
+    assert found.failed == {} and found.estimates["g"] == pytest.approx(0.5, rel=0.1)
