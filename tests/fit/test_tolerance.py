@@ -123,3 +123,25 @@ def test_what_is_written_solves_again(logistic: Path, tmp_path: Path) -> None:
 def test_wrong_tolerances_are_said(logistic: Path, options: dict[str, Any], code: str) -> None:
     with pytest.raises(OdecError, match=code):
         fit(logistic, seen(), output=None, **options)
+
+
+def test_the_time_of_a_switch_is_fitted(tmp_path: Path) -> None:
+    path = tmp_path / "step.ode"
+    path.write_text("param k = 0.5 in [0.01, 5] log\nparam T = 3 in [0, 8]\nstate x = 1\ndx = -k*x + if(t > T, 1, 0)\n")
+    times = np.arange(0, 10.5, 0.5)
+    after = np.maximum(times - 4.3, 0)
+    data = {"t": times, "x": np.exp(-0.7 * times) + (1 - np.exp(-0.7 * after)) / 0.7}
+    assert fit(path, data, output=None).estimates == pytest.approx({"k": 0.7, "T": 4.3}, rel=1e-6)
+
+
+def test_a_noise_beside_jumps_is_known_to_be_nothing_else(tmp_path: Path) -> None:
+    """Every other param moves the states: by a slope, a jump, its time, a condition or a switch."""
+    path = tmp_path / "doses.ode"
+    path.write_text(
+        "param k = 1\nparam d = 3\nparam T = 2\nparam P = 3\nparam top = 5\nparam U = 1\nparam s = 1\nstate x = 1\n"
+        "dx = -k*x + if(t > U, 1, 0)\nat T, 2*T: x += d\nevery P from 1 to 9: x += 1\nwhen x > top: x = x/2\n"
+        "observe y ~ normal(x, s)\n"
+    )
+    problem, _ = problem_of(load_model(path), {"t": [1, 2, 3, 4], "y": [1, 2, 3, 2]}, Asked())
+    assert problem.runs.moving == frozenset(range(6))
+    assert [scale.place for scale in problem.noise_scales] == [6]
