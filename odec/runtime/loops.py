@@ -128,20 +128,41 @@ def trajectory(
     single: bool,
     series: Sequence[Tensor] = (),
     finish: Finish | None = None,
+    rows_first: bool = False,
 ) -> Tensor:
     """The states (M, …) at the ends of M intervals, interval i being `counts[i]` steps of length `steps[i]` from
     `starts[i]`, and then `finish`.
 
     `x0` is an array of any shape, `theta` a list of tensors, all of one dtype; `starts`, `steps` are float64 (M,), or
     (M, batch) where rows have their own times, `counts` int32 (M,), 0 where only `finish` happens. `series` are tensors
-    (M, …): the steps of interval i see their parts i. `single` promises that each interval is one step. To be called
-    inside a graph or a compiled program.
+    (M, …): the steps of interval i see their parts i. `single` promises that each interval is one step. With
+    `rows_first` the states are (batch, M, …), the last axis first. To be called inside a graph or a compiled program.
 
     The gradient by x0, theta and series is that of the computed numbers (discretise, then differentiate): intervals are
     taken in reverse, the states inside one are computed again from its stored start, and one step is differentiated at
     a time. Memory: the output and the states of one interval. On JAX it needs `counts` as numbers, not as a tracer.
     """
-    return _own.trajectory(step, x0, theta, starts, steps, counts, single=single, series=series, finish=finish)
+    return _own.trajectory(
+        step, x0, theta, starts, steps, counts, single=single, series=series, finish=finish, rows_first=rows_first
+    )
+
+
+def in_blocks(
+    function: Callable[..., Tensor],
+    shared: Sequence[Tensor],
+    rows: Sequence[Tensor],
+    *,
+    length: int,
+    most: int,
+) -> Tensor:
+    """`function(*shared, *rows)`: `rows` and the result are arrays with the batch first, and a row of the result
+    depends on that row alone.
+
+    On a CPU a batch of more than `most` rows is computed in blocks of at most `length`, in a loop inside the compiled
+    program, and each of them again for its gradient, so that what a block needs stays in the cache and nothing but the
+    result is kept.
+    """
+    return _own.in_blocks(function, shared, rows, length=length, most=most)
 
 
 def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> tuple[Tensor, list[Tensor]]:

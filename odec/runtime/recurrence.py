@@ -24,6 +24,13 @@ Tensor = Any
 # Attempts of an adaptive layer that are read together, and computed again together for its gradient.
 LAYER_CHUNK = 32
 
+# Bytes of the states of a block of rows, which a core's cache holds, and of those of rows that are taken at once: from
+# arrays of 32 MB on each call gets new ones, whose pages cost more to come by than the numbers in them. Measured on
+# 1,000 Euler steps of two species.
+BLOCK, WHOLE = 2**19, 2**24
+# Rows of a block at least: fewer do not fill the processor's vectors.
+FEWEST = 32
+
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
@@ -43,10 +50,28 @@ class Recurrence:
     def __call__(self, initial: Tensor, series: Tensor | None, shared: Tensor, rows: Tensor) -> Tensor:
         """Columns (batch, steps, columns), or (batch, columns) of the last row, from initial values (batch, given),
         series (batch, K, I), params that all rows share (S,) and params of each row (R, batch)."""
+        if series is not None and series.shape[0] == 1:
+            series = ops.broadcast_to(series, (ops.shape(initial)[0], *ops.shape(series)[1:]))
+        if not self.equations.slots.rows:
+            rows = ops.broadcast_to(rows, (0, ops.shape(initial)[0]))
+        parts = [initial, ops.transpose(rows)] if series is None else [initial, ops.transpose(rows), series]
+        intervals = self._intervals(series)
+        if intervals is None:
+            return self._block(shared, *parts)
+        row = intervals * len(self.equations.states) * np.dtype(keras.backend.standardize_dtype(initial.dtype)).itemsize
+        length = max(FEWEST, 2 ** (BLOCK // row).bit_length() // 2)
+        return loops.in_blocks(self._block, [shared], parts, length=length, most=max(length, WHOLE // row))
+
+    def _intervals(self, series: Tensor | None) -> int | None:
+        """At how many times states are kept for a gradient, None where blocks of rows gain nothing."""
+        if isinstance(self.timing, Schedule):
+            return len(self.timing.counts) + self.timing.most
+        return series.shape[1] if self.timing is None and series is not None else None
+
+    def _block(self, shared: Tensor, initial: Tensor, rows: Tensor, series: Tensor | None = None) -> Tensor:
+        """The same with params of each row as (batch, R)."""
         equations, batch = self.equations, ops.shape(initial)[0]
-        if not equations.slots.rows:
-            rows = ops.broadcast_to(rows, (0, batch))
-        theta = (shared, rows)
+        theta = (shared, ops.transpose(rows))
         like = ops.zeros((batch,), dtype=initial.dtype)
         given = dict(zip(self.given, ops.unstack(initial, axis=1), strict=True)) if self.given else {}
         x0 = equations.initial(theta, given, like)
@@ -60,7 +85,6 @@ class Recurrence:
             values = self._along_course(x0, theta, series)
         else:
             values = self._plain(x0, theta)
-        values = ops.transpose(values, (2, 0, 1))
         return values if self.sequences else values[:, 0]
 
     def _plain(self, x0: Tensor, theta: Sequence[Tensor]) -> Tensor:
@@ -69,6 +93,7 @@ class Recurrence:
         times = ops.convert_to_tensor(schedule.times, dtype=x0.dtype)
         if not len(schedule.counts):  # nothing but the start is asked for, and a loop over nothing does not compile
             return self._read(times, ops.repeat(x0[None], len(schedule.times), axis=0), theta, None)
+        asked_as_computed = self.sequences and schedule.follows_intervals and self.columns == self.equations.states
         states = loops.trajectory(
             Motion(self.equations, self.method).step,
             x0,
@@ -77,7 +102,10 @@ class Recurrence:
             schedule.steps,
             schedule.counts,
             single=schedule.single,
+            rows_first=asked_as_computed,
         )
+        if asked_as_computed:
+            return states
         if not schedule.follows_intervals:
             states = ops.take(ops.concatenate([x0[None], states]), schedule.order, axis=0)
         return self._read(times, states, theta, None)
@@ -146,11 +174,12 @@ class Recurrence:
         return self._read(times, motion.states_of(states, axis=1), theta, read)
 
     def _read(self, times: Tensor, states: Tensor, theta: Sequence[Tensor], inputs: Tensor | None) -> Tensor:
-        """Columns (T, C, batch), of the last row alone without sequences."""
+        """Columns (batch, T, C), of the last row alone without sequences."""
         if not self.sequences:
             times, states = times[-1:], states[-1:]
             inputs = None if inputs is None else inputs[-1:]
-        return outputs(Motion(self.equations, self.method), times, states, theta, self.columns, inputs)
+        values = outputs(Motion(self.equations, self.method), times, states, theta, self.columns, inputs)
+        return ops.transpose(values, (2, 0, 1))
 
 
 def signal_of(

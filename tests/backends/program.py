@@ -20,12 +20,13 @@ from keras import ops
 
 import odec
 from odec.loading import load_model, load_source
-from odec.runtime import simulate
+from odec.runtime import recurrence, simulate
 from odec.runtime.adaptive import Adaptive
 from odec.source import Source
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 BACKEND = keras.backend.backend()
+SIZES = recurrence.BLOCK, recurrence.WHOLE, recurrence.FEWEST
 # The part of a number by which it is moved for a difference.
 MOVED = 1e-3
 
@@ -56,13 +57,14 @@ dy = max(x, 0.1)*exp(-a*y) - asinh(y) + mod(x, 5.37) + erf(a*x) + 0.3^y + if(x >
 @dataclass
 class Case:
     """A layer with what it is called with. The model is a text or the name of an example; without a `start` two rows
-    begin at its own."""
+    begin at its own. `in_blocks` takes two rows at once."""
 
     model: str
     arguments: dict[str, Any]
     start: list[list[float]]
     series: Any = None
     is_cell: bool = False
+    in_blocks: bool = False
 
     def layer(self) -> Any:
         """In float64."""
@@ -145,6 +147,23 @@ CASES = {
         {"times": [0.5, 2.0], "rtol": 1e-10, "max_steps": 256, "input_times": [0.0, 0.7, 2.0]},
         [[1], [2]],
         np.array([[[0.5], [2.0], [1.0]], [[1.0], [0.0], [3.0]]]),
+    ),
+    "blocks": Case("competition", SHORT, [[100, 150], [40, 20], [70, 7], [9, 90], [3, 2]], in_blocks=True),
+    "blocks with jumps": Case(
+        "dosing", {"times": [1.0, 12.0], "h": 0.5, "method": "rk4"}, [[0, 0], [100, 5], [7, 3]], in_blocks=True
+    ),
+    "blocks with conditions": Case(
+        "bouncing_ball",
+        {"times": [1.0, 2.0, 3.1], "h": 0.1, "method": "rk4"},
+        [[8, 0, 0], [5, 1, 0], [6, -1, 0]],
+        in_blocks=True,
+    ),
+    "blocks of a series": Case(
+        "simple_rnn",
+        {"sizes": {"U": 3, "D": 2}},
+        [[0.5, -0.2, 0.1], [0, 0.3, 0.9], [0.1, 0.2, 0.3]],
+        WAVE[:18].reshape(3, 3, 2),
+        in_blocks=True,
     ),
     "cell": Case(
         "competition", {"h": 0.25, "method": "rk4"}, [[100, 150], [40, 20]], np.zeros((2, 10, 0)), is_cell=True
@@ -239,6 +258,8 @@ def main(out: str, differ: bool, names: list[str]) -> None:
     found: dict[str, np.ndarray] = {}
     for name in names or CASES:
         case, begun = CASES[name], time.perf_counter()
+        sizes = (1, 1, 2) if case.in_blocks else SIZES
+        recurrence.BLOCK, recurrence.WHOLE, recurrence.FEWEST = sizes
         layer = case.layer()
         case.called(layer, case.inputs)  # builds it
         settle(layer)

@@ -10,7 +10,7 @@ tracers from around it: `with_gradient` finds those and hands them in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -80,10 +80,15 @@ def repeat(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
 _differentiating: ContextVar[bool] = ContextVar("differentiating", default=False)
 
 
-@contextmanager
-def derivable() -> Iterator[None]:
+def derivable() -> AbstractContextManager[None]:
     """`bounded` loops have a derivative inside."""
-    token = _differentiating.set(True)
+    return _derived(True)
+
+
+@contextmanager
+def _derived(is_asked: bool) -> Iterator[None]:
+    """Whether JAX differentiates what is traced inside. It does not look into what has a gradient of its own."""
+    token = _differentiating.set(is_asked)
     try:
         yield
     finally:
@@ -155,25 +160,58 @@ def trajectory(
     single: bool,
     series: Sequence[Tensor] = (),
     finish: Finish | None = None,
+    rows_first: bool = False,
 ) -> Tensor:
-    """A scan over intervals. With counts that are not known it has no gradient: nothing could hold an interval."""
+    """A scan over intervals. With counts that are not known it has no gradient: nothing could hold an interval.
+
+    With `rows_first` and nothing to differentiate, states are written where they belong: half of the memory, and half
+    of the time of a loop that moves them afterwards. The gradient reads them faster in the loop's own order.
+    """
     known = None if isinstance(counts, jax.core.Tracer) else np.asarray(counts)
-    walk = _Walk(step, finish, len(theta), single, known)
+    walk = _Walk(step, finish, len(theta), single, known, _only(steps))
     times = (jnp.asarray(starts, jnp.float64), jnp.asarray(steps, jnp.float64), jnp.asarray(counts, jnp.int32))
-    if known is None:
-        return walk.forward(times, x0, theta, series)
     many = len(theta)
+
+    def forward(x0: Tensor, *rest: Tensor) -> Tensor:
+        return walk.forward(times, x0, rest[:many], rest[many:])
+
+    def backward(upstream: Tensor, states: Tensor, x0: Tensor, *rest: Tensor) -> list[Tensor]:
+        return walk.backward(times, x0, rest[:many], rest[many:], states, upstream)
+
+    if known is None:
+        states = forward(x0, *theta, *series)
+        return jnp.moveaxis(states, -1, 0) if rows_first else states
+    if not rows_first:
+        return with_gradient(forward, backward)(x0, *theta, *series)
     return with_gradient(
-        lambda x0, *rest: walk.forward(times, x0, rest[:many], rest[many:]),
-        lambda upstream, states, x0, *rest: walk.backward(times, x0, rest[:many], rest[many:], states, upstream),
+        lambda *inputs: jnp.moveaxis(forward(*inputs), -1, 0),
+        lambda upstream, states, *inputs: backward(jnp.moveaxis(upstream, 0, -1), jnp.moveaxis(states, 0, -1), *inputs),
+        lambda x0, *rest: walk.forward_in_rows(times, x0, rest[:many], rest[many:]),
     )(x0, *theta, *series)
 
 
-class _Walk:
-    """The intervals of a trajectory, one after the other; `counts` are its counts as numbers, where they are known."""
+def _only(values: Any) -> np.float64 | None:
+    """The one number that all of them are, where they are known and such."""
+    if isinstance(values, jax.core.Tracer) or not np.size(values):
+        return None
+    first = np.float64(np.ravel(values)[0])
+    return first if np.all(np.asarray(values) == first) else None
 
-    def __init__(self, step: Step, finish: Finish | None, many: int, single: bool, counts: np.ndarray | None) -> None:
-        self.step, self.finish, self.many, self.single = step, finish, many, single
+
+class _Walk:
+    """The intervals of a trajectory, one after the other; `counts` are its counts as numbers, where they are known, and
+    `length` that of all steps, where they are equal: a number is compiled into the step, an array read for each."""
+
+    def __init__(
+        self,
+        step: Step,
+        finish: Finish | None,
+        many: int,
+        single: bool,
+        counts: np.ndarray | None,
+        length: np.float64 | None,
+    ) -> None:
+        self.step, self.finish, self.many, self.single, self.length = step, finish, many, single, length
         self.most = 0 if counts is None else int(np.max(counts, initial=1))
         # Loops whose lengths all are the same number are simpler ones.
         self.same = counts is not None and bool(np.all(counts == self.most))
@@ -182,15 +220,33 @@ class _Walk:
         """The states at the ends."""
 
         def interval(x: Tensor, own: Any) -> tuple[Tensor, Tensor]:
-            leaves = [*theta, *own[1]]
-            if self.single:
-                x = self._stepped(own, 0, x, leaves)
-            else:
-                x = lax.fori_loop(0, self._count(own), lambda k, x: self._stepped(own, k, x, leaves), x)
-            x = self._finished(own, x, leaves)
+            x = self._interval(own, x, theta)
             return x, x
 
         return lax.scan(interval, x0, (self._places(times), list(series)))[1]
+
+    def forward_in_rows(
+        self, times: Sequence[Tensor], x0: Tensor, theta: Sequence[Tensor], series: Sequence[Tensor]
+    ) -> Tensor:
+        """The same, the last axis first."""
+
+        def interval(carry: tuple[Tensor, Tensor], own: Any) -> tuple[tuple[Tensor, Tensor], None]:
+            x, states = carry
+            x = self._interval(own, x, theta)
+            placed = jnp.moveaxis(x, -1, 0)[:, None]
+            return (x, lax.dynamic_update_slice_in_dim(states, placed, own[0][0], 1)), None
+
+        states = jnp.zeros((x0.shape[-1], times[0].shape[0], *x0.shape[:-1]), x0.dtype)
+        return lax.scan(interval, (x0, states), (self._places(times), list(series)))[0][1]
+
+    def _interval(self, own: Any, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
+        """The state behind an interval."""
+        leaves = [*theta, *own[1]]
+        if self.single:
+            x = self._stepped(own, 0, x, leaves)
+        else:
+            x = lax.fori_loop(0, self._count(own), lambda k, x: self._stepped(own, k, x, leaves), x)
+        return self._finished(own, x, leaves)
 
     def backward(
         self,
@@ -202,18 +258,20 @@ class _Walk:
         upstream: Tensor,
     ) -> list[Tensor]:
         """The gradients by x0, theta and series."""
-        before = jnp.concatenate([x0[None], states[:-1]])
 
         def interval(carry: Any, entry: Any) -> tuple[Any, list[Tensor]]:
             adjoint, gradients = carry
-            own, start, sent = entry
+            own, sent = entry
+            # Not an array of the states before, which would be another as large as that of those behind.
+            i = own[0][0]
+            start = jnp.where(i > 0, states[jnp.maximum(i - 1, 0)], x0)
             leaves = [*theta, *own[1]]
             shares = [*gradients, *map(jnp.zeros_like, own[1])]
             adjoint, shares = self._interval_back(own, start, leaves, adjoint + sent, shares)
             return (adjoint, shares[: self.many]), shares[self.many :]
 
         carry = (jnp.zeros_like(x0), list(map(jnp.zeros_like, theta)))
-        entries = ((self._places(times), list(series)), before, upstream)
+        entries = ((self._places(times), list(series)), upstream)
         (adjoint, gradients), by_series = lax.scan(interval, carry, entries, reverse=True)
         return [adjoint, *gradients, *by_series]
 
@@ -264,8 +322,9 @@ class _Walk:
         return self.finish(own[0][0], moment, x, leaves[: self.many]).astype(x.dtype)
 
     def _moment(self, own: Any, k: Any, x: Tensor, leaves: list[Tensor]) -> Moment:
-        _, start, length, count = own[0]
-        return Moment(start, length, k, count, x.dtype, tuple(leaves[self.many :]))
+        _, start, length, _ = own[0]
+        length = length if self.length is None else self.length
+        return Moment(start, length, k, self._count(own), x.dtype, tuple(leaves[self.many :]))
 
     def _count(self, own: Any) -> Any:
         return self.most if self.same else own[0][3]
@@ -275,17 +334,76 @@ class _Walk:
         return (jnp.arange(times[0].shape[0], dtype=jnp.int32), *times)
 
 
+def in_blocks(
+    function: Callable[..., Tensor],
+    shared: Sequence[Tensor],
+    rows: Sequence[Tensor],
+    *,
+    length: int,
+    most: int,
+) -> Tensor:
+    """A loop over blocks of equal length, the last of which begins earlier where they do not fit: what it has in common
+    with the one before is computed twice, and sent back once."""
+    batch, many = rows[0].shape[0], len(shared)
+    if batch <= most or not works_in_blocks():
+        return function(*shared, *rows)
+    count = -(-batch // length)
+    size = -(-batch // count)
+
+    def start(k: Tensor) -> Tensor:
+        return jnp.minimum(k * size, batch - size)
+
+    def part(array: Tensor, k: Tensor) -> Tensor:
+        return lax.dynamic_slice_in_dim(array, start(k), size)
+
+    def placed(array: Tensor, values: Tensor, k: Tensor) -> Tensor:
+        return lax.dynamic_update_slice_in_dim(array, values, start(k), 0)
+
+    def block(inputs: Sequence[Tensor], k: Tensor) -> list[Tensor]:
+        return [*inputs[:many], *(part(array, k) for array in inputs[many:])]
+
+    def forward(*inputs: Tensor) -> Tensor:
+        like = jax.eval_shape(lambda: function(*block(inputs, 0)))
+
+        def turn(k: Tensor, found: Tensor) -> Tensor:
+            return placed(found, function(*block(inputs, k)), k)
+
+        return lax.fori_loop(0, count, turn, jnp.zeros((batch, *like.shape[1:]), like.dtype))
+
+    def backward(upstream: Tensor, _: Tensor, *inputs: Tensor) -> list[Tensor]:
+        def turn(k: Tensor, found: list[Tensor]) -> list[Tensor]:
+            sent = part(upstream, k)
+            if batch % size:
+                is_new = start(k) + jnp.arange(size) >= k * size
+                sent = jnp.where(is_new.reshape(-1, *[1] * (sent.ndim - 1)), sent, 0)
+            shares = pulled_back(function, block(inputs, k), sent)
+            sums = [a + b for a, b in zip(found[:many], shares[:many], strict=True)]
+            own = zip(found[many:], shares[many:], strict=True)
+            return [*sums, *(placed(array, part(array, k) + share, k) for array, share in own)]
+
+        return lax.fori_loop(0, count, turn, list(map(jnp.zeros_like, inputs)))
+
+    return with_gradient(forward, backward)(*shared, *rows)
+
+
 def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> tuple[Tensor, list[Tensor]]:
     """By reverse mode."""
     value, back = jax.vjp(function, *map(jnp.asarray, arguments))
     return value, list(back(jnp.ones_like(value)))
 
 
-def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[Tensor]]) -> Callable[..., Any]:
-    """Both functions are traced at once, and what they use from around them becomes an input without a derivative."""
+def with_gradient(
+    forward: Callable[..., Any],
+    backward: Callable[..., Sequence[Tensor]],
+    alone: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
+    """The functions are traced at once, and what they use from around them becomes an input without a derivative.
+    `alone` computes what `forward` does where no derivative is asked for."""
 
     def run(*inputs: Tensor) -> Any:
-        ahead, shapes = jax.make_jaxpr(forward, return_shape=True)(*inputs)
+        with _derived(False):
+            ahead, shapes = jax.make_jaxpr(forward, return_shape=True)(*inputs)
+            plain = ahead if alone is None else jax.make_jaxpr(alone)(*inputs)
         several = isinstance(shapes, tuple)
 
         def flat(upstream: Sequence[Tensor], found: Sequence[Tensor], *inputs: Tensor) -> list[Tensor]:
@@ -293,14 +411,15 @@ def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[
             return [jnp.asarray(g, x.dtype) for g, x in zip(backward(*sent, *inputs), inputs, strict=True)]
 
         outputs = list(shapes) if several else [shapes]
-        behind = jax.make_jaxpr(flat)(outputs, outputs, *inputs)
+        with _derived(False):
+            behind = jax.make_jaxpr(flat)(outputs, outputs, *inputs)
 
         @jax.custom_vjp  # type: ignore[untyped-decorator]
         def call(around: Any, inputs: Any) -> list[Tensor]:
-            return list(jaxpr_as_fun(ClosedJaxpr(ahead.jaxpr, around[0]))(*inputs))
+            return list(jaxpr_as_fun(ClosedJaxpr(plain.jaxpr, around[2]))(*inputs))
 
         def call_ahead(around: Any, inputs: Any) -> Any:
-            found = call(around, inputs)
+            found = list(jaxpr_as_fun(ClosedJaxpr(ahead.jaxpr, around[0]))(*inputs))
             return found, (around, inputs, found)
 
         def call_behind(kept: Any, upstream: Any) -> Any:
@@ -311,7 +430,7 @@ def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[
             return jax.tree.map(_nothing, around), list(gradients)
 
         call.defvjp(call_ahead, call_behind)
-        found = call((list(ahead.consts), list(behind.consts)), list(inputs))
+        found = call((list(ahead.consts), list(behind.consts), list(plain.consts)), list(inputs))
         return tuple(found) if several else found[0]
 
     return run

@@ -149,6 +149,7 @@ def trajectory(
     single: bool,
     series: Sequence[Tensor] = (),
     finish: Finish | None = None,
+    rows_first: bool = False,
 ) -> Tensor:
     """A loop over intervals. Second derivatives are NaN."""
     precision = x0.dtype if _plain.get() else tf.float64
@@ -161,9 +162,14 @@ def trajectory(
         single,
     )
     many = len(theta)
+
+    def placed(states: Tensor) -> Tensor:
+        rank = len(x0.shape)
+        return tf.transpose(states, [rank, *range(rank)]) if rows_first else states
+
     if _plain.get():
-        return _forward(grid, x0, theta, series)
-    forward = _underivable(lambda x0, *rest: _forward(grid, x0, rest[:many], rest[many:]))
+        return placed(_forward(grid, x0, theta, series))
+    forward = _underivable(_alone(lambda x0, *rest: _forward(grid, x0, rest[:many], rest[many:])))
     backward = _underivable(
         lambda upstream, states, x0, *rest: _backward(grid, x0, rest[:many], rest[many:], states, upstream)
     )
@@ -174,7 +180,83 @@ def trajectory(
         # A gather of some of the states sends back IndexedSlices.
         return states, lambda upstream: backward(tf.convert_to_tensor(upstream), states, x0, *rest)
 
-    return run(x0, *theta, *series)
+    return placed(run(x0, *theta, *series))
+
+
+def in_blocks(
+    function: Callable[..., Tensor],
+    shared: Sequence[Tensor],
+    rows: Sequence[Tensor],
+    *,
+    length: int,
+    most: int,
+) -> Tensor:
+    """A loop over blocks of equal length, the last of which the last row fills up. Where the batch is not known
+    beforehand there is always a loop, be it of one turn."""
+    batch = rows[0].shape[0]
+    if _plain.get() or not works_in_blocks() or (batch is not None and batch <= most):
+        return function(*shared, *rows)
+    if batch is None:
+        batch = tf.shape(rows[0])[0]
+        count = tf.where(batch <= most, 1, -(-batch // length))
+    else:
+        count = -(-batch // length)
+    size = -(-batch // count)
+    many = len(shared)
+
+    def blocks(array: Tensor, filling: Tensor) -> Tensor:
+        """(count, size, …), the rows behind the last one being `filling` (1, …)."""
+        rest = [tf.shape(array)[i] if n is None else n for i, n in enumerate(array.shape)][1:]
+        behind = tf.broadcast_to(filling, [count * size - batch, *rest])
+        return tf.reshape(tf.concat([array, behind], axis=0), [count, size, *rest])
+
+    def stacks(like: Sequence[Tensor]) -> list[tf.TensorArray]:
+        return [tf.TensorArray(leaf.dtype, size=count, element_shape=leaf.shape[1:]) for leaf in like]
+
+    def joined(stack: tf.TensorArray, shape: Any) -> Tensor:
+        """(batch, …) of blocks of that shape."""
+        values = stack.stack()
+        flat = tf.reshape(values, tf.concat([[count * size], tf.shape(values)[2:]], axis=0))[:batch]
+        return tf.ensure_shape(flat, [rows[0].shape[0], *shape[1:]])
+
+    def forward(*inputs: Tensor) -> Tensor:
+        own = [blocks(array, array[-1:]) for array in inputs[many:]]
+        shapes = []
+
+        def turn(k: Tensor, found: tf.TensorArray) -> tuple[Tensor, tf.TensorArray]:
+            block = function(*inputs[:many], *(array[k] for array in own))
+            shapes.append(block.shape)
+            return k + 1, found.write(k, block)
+
+        found = _loop(count, turn, tf.TensorArray(shared[0].dtype, size=count))[0]
+        return joined(found, shapes[0])
+
+    def backward(upstream: Tensor, _: Tensor, *inputs: Tensor) -> list[Tensor]:
+        own = [blocks(array, array[-1:]) for array in inputs[many:]]
+        sent = blocks(upstream, tf.zeros_like(upstream[-1:]))
+
+        def turn(k: Tensor, found: Sequence[tf.TensorArray], *sums: Tensor) -> tuple[Any, ...]:
+            shares = pulled_back(function, [*inputs[:many], *(array[k] for array in own)], sent[k])
+            written = [stack.write(k, share) for stack, share in zip(found, shares[many:], strict=True)]
+            return k + 1, written, *(a + b for a, b in zip(sums, shares[:many], strict=True))
+
+        found, *sums = _loop(count, turn, stacks(own), *map(tf.zeros_like, inputs[:many]))
+        return [*sums, *(joined(stack, array.shape[1:]) for stack, array in zip(found, own, strict=True))]
+
+    return with_gradient(forward, backward)(*shared, *rows)
+
+
+def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whose inside nothing is differentiated through, not even where its result is."""
+
+    def run(*inputs: Tensor) -> Any:
+        token = _taping.set(False)
+        try:
+            return function(*inputs)
+        finally:
+            _taping.reset(token)
+
+    return run
 
 
 def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:

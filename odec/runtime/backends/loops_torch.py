@@ -119,6 +119,7 @@ def trajectory(
     single: bool,
     series: Sequence[Tensor] = (),
     finish: Finish | None = None,
+    rows_first: bool = False,
 ) -> Tensor:
     """Two loops; `single` intervals have one step as any other has."""
     many = len(theta)
@@ -168,7 +169,20 @@ def trajectory(
                     place += share
         return [adjoint, *sums]
 
-    return with_gradient(forward, backward)(x0, *theta, *series)
+    states = with_gradient(forward, backward)(x0, *theta, *series)
+    return torch.movedim(states, -1, 0) if rows_first else states
+
+
+def in_blocks(
+    function: Callable[..., Tensor],
+    shared: Sequence[Tensor],
+    rows: Sequence[Tensor],
+    *,
+    length: int,
+    most: int,
+) -> Tensor:
+    """All at once: each operation costs the same for any batch."""
+    return function(*shared, *rows)
 
 
 def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> tuple[Tensor, list[Tensor]]:
