@@ -24,7 +24,8 @@ def description_lines(model: Model, name: str, outputs: list[tuple[str, str, str
         lines.append("        is_map=True,")
     shapes = {d.name: d.shape for d in model.intermediates}
     lines += _rows("states", [_state(s) for s in model.states])
-    lines += _rows("params", [_param(p) for p in model.params])
+    of_noise = model.noise_params
+    lines += _rows("params", [_param(p, p.name in of_noise) for p in model.params])
     lines += _rows("consts", [_item("Const", quoted(c.name), c.description, c.shape) for c in model.consts])
     lines += _rows("sizes", [_item("Size", f"{quoted(s.name)}, {s.value}", s.description) for s in model.sizes])
     inputs = (
@@ -82,13 +83,14 @@ def _state(state: State) -> str:
     return _item("State", arguments, state.description, state.shape)
 
 
-def _param(param: Param) -> str:
+def _param(param: Param, of_noise: bool) -> str:
     value = quoted(param.value) if isinstance(param.value, str) else repr(param.value)
     parts = [quoted(param.name), value]
     parts += [
         f"{key}={bound!r}" for key, bound in (("lower", param.lower), ("upper", param.upper)) if math.isfinite(bound)
     ]
     parts += [f"{flag}=True" for flag in ("log", "per_experiment") if getattr(param, flag)]
+    parts += ["of_noise=True"] if of_noise else []
     if param.prior is not None:
         parts.append(f"prior=Prior({quoted(param.prior.kind)}, {param.prior.arguments!r})")
     return _item("Param", ", ".join(parts), param.description, param.shape)

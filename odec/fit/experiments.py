@@ -222,30 +222,7 @@ def _starts(description: Description, row: Overrides, initial: Mapping[str, floa
 
 
 def moving_params(model: Any) -> tuple[str, ...]:
-    """The params on which states or outputs depend, by the keys of the generated derivatives, jumps and the times at
-    which the equations switch among them; all where there are none."""
+    """The elements of params on which more than the noise of data depends."""
     description: Description = model.description
-    names = description.param_elements
-    if hasattr(model, "rhs_tangent"):
-        return names
-    # NumPy's numbers: a division by zero among them is no error, only Python's is.
-    number = np.float64(1.0)
-    one: tuple[Any, ...] = tuple(number for _ in names)
-    constants = model.constants({})
-    named: tuple[Any, ...] = (*description.consts, *description.sizes)
-    consts = tuple(constants[item.name] for item in named)
-    states = tuple(number for _ in description.state_elements)
-    inputs = (tuple(number for _ in description.inputs),) if description.inputs else ()
-    moment = (number, states, one, consts, *inputs)
-    with np.errstate(all="ignore"):
-        by_state = [model.initial_p(one, consts), model.rhs_p(*moment), model.outputs_p(*moment)]
-        by_param = []
-        for name in ("jump_times_p", "switch_times_p"):
-            tables = getattr(model, name)(one, consts) if hasattr(model, name) else ()
-            by_param += [derivatives for numbers in tables for derivatives in numbers]
-        if hasattr(model, "jumps_p"):
-            by_state += model.jumps_p(*moment)
-        if hasattr(model, "roots_p"):
-            by_param += model.roots_p(*moment)
-    moving = {param for part in by_state for _, param in part} | {param for part in by_param for param in part}
-    return tuple(name for name in names if name in moving)
+    of_noise = description.expanded([param.name for param in description.params if param.of_noise])
+    return tuple(name for name in description.param_elements if name not in of_noise)

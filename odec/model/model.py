@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from odec.diagnostics import Span
-from odec.model.expression import Expression, Shape, postorder, symbol
+from odec.model.expression import Expression, Shape, postorder, symbol, symbols
 from odec.source import Source
 
 
@@ -196,6 +196,12 @@ class Jump:
     times: tuple[Expression | None, ...] = ()
     condition: Expression | None = None
 
+    @property
+    def formulas(self) -> tuple[Expression, ...]:
+        """What it changes states to, and when."""
+        moments = (*self.times, self.condition)
+        return (*(value for _, value in self.changes), *(moment for moment in moments if moment is not None))
+
 
 @dataclass(frozen=True)
 class Equation:
@@ -270,6 +276,14 @@ class Model:
             *(equation.value for equation in self.equations),
             *(observe.value for observe in self.observes),
         )
+
+    @property
+    def noise_params(self) -> frozenset[str]:
+        """The params on which nothing but the noise of data depends."""
+        noise = (argument for observe in self.observes if observe.noise for argument in observe.noise.arguments)
+        of_jumps = (formula for jump in self.jumps for formula in jump.formulas)
+        moving = {node.value for node in symbols(*self.formulas, *of_jumps) if node.role == "param"}
+        return frozenset(str(node.value) for node in symbols(*noise) if node.role == "param") - moving
 
     @property
     def given_nets(self) -> tuple[Net, ...]:

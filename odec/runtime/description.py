@@ -38,7 +38,8 @@ class Prior:
 
 @dataclass(frozen=True)
 class Param:
-    """A trainable parameter: first guess, bounds, whether it is searched on a log scale.
+    """A trainable parameter: first guess, bounds, whether it is searched on a log scale, and whether nothing but the
+    noise of data depends on it.
 
     An array's `value` is one number for all elements, nested tuples, or the name of a Keras initializer.
     """
@@ -52,6 +53,7 @@ class Param:
     shape: tuple[int, ...] = ()
     per_experiment: bool = False
     prior: Prior | None = None
+    of_noise: bool = False
 
     def __post_init__(self) -> None:
         assert not isinstance(self.value, float) or self.lower <= self.value <= self.upper, self

@@ -134,8 +134,8 @@ def test_the_time_of_a_switch_is_fitted(tmp_path: Path) -> None:
     assert fit(path, data, output=None).estimates == pytest.approx({"k": 0.7, "T": 4.3}, rel=1e-6)
 
 
-def test_a_noise_beside_jumps_is_known_to_be_nothing_else(tmp_path: Path) -> None:
-    """Every other param moves the states: by a slope, a jump, its time, a condition or a switch."""
+def test_a_noise_is_known_to_be_nothing_else(tmp_path: Path) -> None:
+    """Every other param moves the states: by a slope, a jump, its time, a condition or a switch; or an output."""
     path = tmp_path / "doses.ode"
     path.write_text(
         "param k = 1\nparam d = 3\nparam T = 2\nparam P = 3\nparam top = 5\nparam U = 1\nparam s = 1\nstate x = 1\n"
@@ -145,3 +145,10 @@ def test_a_noise_beside_jumps_is_known_to_be_nothing_else(tmp_path: Path) -> Non
     problem, _ = problem_of(load_model(path), {"t": [1, 2, 3, 4], "y": [1, 2, 3, 2]}, Asked())
     assert problem.runs.moving == frozenset(range(6))
     assert [scale.place for scale in problem.noise_scales] == [6]
+    path.write_text(
+        "param b = 1\nparam s = 1\nparam r = 1\nparam c = 1\nstate x[2] = 1\ndx = -r*x\nwide = c*x[0]\n"
+        "observe y ~ normal(b*x[1], s)\nobserve z ~ normal(x[0], wide)\n"
+    )
+    problem, _ = problem_of(load_model(path), {"t": [1, 2], "y": [1, 2], "z": [1, 2]}, Asked())
+    assert [problem.scale.names[q] for q in sorted(problem.runs.moving)] == ["b", "r", "c"]
+    assert [problem.scale.names[scale.place] for scale in problem.noise_scales] == ["s"]
