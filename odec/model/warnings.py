@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from odec.diagnostics import Diagnostic
 from odec.model.expression import is_number
+from odec.model.leaps import leaps
 from odec.model.model import Model
 from odec.model.names import Names
 from odec.model.walk import expressions_of, names_in, nodes
@@ -12,7 +13,13 @@ from odec.syntax import tree
 
 def warnings_of(model: Model, names: Names) -> tuple[Diagnostic, ...]:
     """The warnings of a model, in the order of the text."""
-    found = [*_unused(model, names), *_unchanged_states(model, names), *_equalities(names), *_powers(names)]
+    found = [
+        *_unused(model, names),
+        *_unchanged_states(model, names),
+        *_equalities(names),
+        *_powers(names),
+        *leaps(model),
+    ]
     return tuple(sorted(found, key=lambda warning: warning.span.start if warning.span else 0))
 
 

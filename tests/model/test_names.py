@@ -227,6 +227,17 @@ def test_a_message_is_said_in_these_words(text: str, message: str) -> None:
         ("param n = 2\nx' = (x - 3)^n", ["W0405"]),
         ("x' = (x - 3)^2", []),
         ("const n = 2\nx' = (x - 3)^n", []),
+        ("param top = 1\nx' = if(x < top, 1, 0.2)", ["W0406"]),
+        ("param top = 1\nx' = if(x < top, top - x, 0)", []),
+        ("const v0 = -30\nv' = -v + 2*(v >= v0)", ["W0406"]),
+        ("v = 3*x\non = if(v > 0.3 and t > 1, 1, 2)\nx' = -x*on", ["W0406"]),
+        ("x' = -x*heaviside(x - 0.3)", ["W0406"]),
+        ("x' = -abs(x) + max(x, 3)", []),
+        ("x' = if(x > 0, sqrt(x), 0)", []),
+        ("x' = if(x > 0, x*log(x), 0) - if(t > 2, 1, 0)", []),
+        ("x' = if(abs(x - 2) < 1e-6, 1, sin(x - 2)/(x - 2))", []),
+        ("state y = 2\nu = x*y\nx' = -x + if(u > -30, 2 + u, -28)\ny' = 1", []),
+        ("param top = 1\nstate low = 1\nlow' = 0\nx' = if(low > 0, 1, 0.2)\nwhen x > top: low = 0", []),
     ],
 )
 def test_a_warning_is_given_where_it_helps(text: str, codes: list[str]) -> None:
