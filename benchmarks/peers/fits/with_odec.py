@@ -18,10 +18,13 @@ BEGAN = time.perf_counter()
 
 import numpy as np  # noqa: E402
 
-from odec.fit.checkpoint import Journal  # noqa: E402
-from odec.fit.setup import Asked, problem_of  # noqa: E402
-from odec.fit.staged import staged  # noqa: E402
-from odec.loading import load_model  # noqa: E402
+from odec.start_up import command_started_up  # noqa: E402
+
+with command_started_up():  # as the command `odec fit` does
+    from odec.fit.checkpoint import Journal
+    from odec.fit.setup import Asked, problem_of
+    from odec.fit.staged import staged
+    from odec.loading import load_model
 
 
 def main(folder: Path, count: int, seed: int = 1, worse: float = 1.0) -> None:
@@ -29,7 +32,7 @@ def main(folder: Path, count: int, seed: int = 1, worse: float = 1.0) -> None:
     problem, _ = problem_of(load_model(folder / "model.ode"), folder / "data.csv", Asked(starts=count))
     box = problem.scale.box
     z = np.random.default_rng(seed).uniform(box.lower, box.upper, (count, len(box.lower)))
-    problem.searching(count)(z, np.arange(count))
+    problem.searching(count)(z[:1], np.arange(1))
     build = time.perf_counter() - BEGAN
     one = min(seconds(lambda: problem.evaluate(z[:1])) for _ in range(5))
     batch = min(seconds(lambda: problem.evaluate(z, count)) for _ in range(3))
