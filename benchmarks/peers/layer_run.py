@@ -21,7 +21,7 @@ from keras import ops
 
 import odec
 from peers.article_layer import START, ArticleLayer
-from peers.hand_layer import HandLayer
+from peers.hand_layer import HandLayer, NamedHandLayer
 
 STEPS, H = 1_000, 0.1
 # One sample of the training is an epoch that takes at least so many seconds, or has so many steps; one that takes the
@@ -31,10 +31,11 @@ AIM = 100.0
 
 
 def layer_of(name: str, method: str) -> keras.layers.Layer:
-    """A layer by one of three hands."""
+    """A layer by one of these hands."""
     if name == "odec":
         return odec.load_model(ROOT / "examples" / "competition" / "model.ode")(steps=STEPS, h=H, method=method)
-    return HandLayer(STEPS, H, method) if name == "by hand" else ArticleLayer(STEPS, H)
+    hands = {"by hand": HandLayer, "by hand, named": NamedHandLayer}
+    return hands[name](STEPS, H, method) if name in hands else ArticleLayer(STEPS, H)
 
 
 def far(_: Any, states: Any) -> Any:
