@@ -21,7 +21,7 @@ from keras import ops
 
 import odec
 from peers.article_layer import START, ArticleLayer
-from peers.hand_layer import HandLayer, NamedHandLayer
+from peers.hand_layer import HandLayer, NamedHandLayer, NoSteps
 
 STEPS, H = 1_000, 0.1
 # One sample of the training is an epoch that takes at least so many seconds, or has so many steps; one that takes the
@@ -34,7 +34,7 @@ def layer_of(name: str, method: str) -> keras.layers.Layer:
     """A layer by one of these hands."""
     if name == "odec":
         return odec.load_model(ROOT / "examples" / "competition" / "model.ode")(steps=STEPS, h=H, method=method)
-    hands = {"by hand": HandLayer, "by hand, named": NamedHandLayer}
+    hands = {"by hand": HandLayer, "by hand, named": NamedHandLayer, "no steps": NoSteps}
     return hands[name](STEPS, H, method) if name in hands else ArticleLayer(STEPS, H)
 
 
@@ -119,6 +119,7 @@ def main() -> None:
         taken.lengthen()
         found[name] = {"first": first}
         all_taken[name] = taken
+    values.pop("no steps", None)
     for name, value in values.items():
         off = float(np.max(np.abs(value / values["odec"] - 1)))
         assert off < 1e-3, f"{name} and odec's layer differ by {off:.2g}"
