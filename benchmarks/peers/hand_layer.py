@@ -64,7 +64,7 @@ class NamedHandLayer(HandLayer):
     @property
     def rates(self) -> Any:
         """All of them as one vector."""
-        return ops.stack([ops.convert_to_tensor(weight) for weight in self.named])
+        return ops.stack([weight.value for weight in self.named])
 
 
 class NoSteps(NamedHandLayer):
