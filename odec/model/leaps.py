@@ -22,8 +22,8 @@ SIZES = sorted((0.0, *(sign * 1.037 * 10.0 ** (power / 2) for sign in (1, -1) fo
 DRAWS, HALVINGS = 3, 40
 # Slopes leap that differ on both sides by this part of what they are some way off: a root's steep start does not.
 LEAP = 1e-4
-# Models that are larger, or have more conditions, are not looked at.
-LARGEST, MOST = 20_000, 40
+# So many operations are evaluated in all, some tenths of a second: conditions that would take more are not looked at.
+BUDGET = 300_000
 Values = dict[Expression, float]
 
 
@@ -33,7 +33,7 @@ def leaps(model: Model) -> list[Diagnostic]:
         return []
     lines: tuple[Definition | Equation, ...] = (*model.intermediates, *model.equations)
     places = [(line, number) for line in lines for number in _turning(line.value)]
-    if not 0 < len(places) <= MOST or sum(1 for _ in postorder(line.value for line in lines)) > LARGEST:
+    if not places:
         return []
     search = _Search(model)
     found: dict[int, Diagnostic] = {}
@@ -67,11 +67,16 @@ class _Search:
         self.slopes = substitute([equation.value for equation in model.equations], self.meaning)
         self.names = symbols(*self.slopes)
         self.moving = {e.state.symbol for e, f in zip(model.equations, self.slopes, strict=True) if not is_number(f, 0)}
+        self.size, self.left = _size(*self.slopes), BUDGET
 
     def leaps_at(self, number: Expression) -> bool:
-        """Whether the slopes do where a number is zero."""
+        """Whether the slopes do where a number is zero; false where that takes more than is left of the budget."""
         (number,) = substitute([number], self.meaning)
         states = [name for name in symbols(number) if name in self.moving]
+        once = (len(SIZES) + HALVINGS) * _size(number) + 4 * self.size
+        if len(states) * DRAWS * once > self.left:
+            return False
+        self.left -= len(states) * DRAWS * once
         return any(self._leaps(number, state, seed) for state in states for seed in range(DRAWS))
 
     def _leaps(self, number: Expression, state: Expression, seed: int) -> bool:
@@ -92,8 +97,8 @@ class _Search:
                 middle = (low + high) / 2
                 low, high = (middle, high) if (at(middle) > 0) == (below > 0) else (low, middle)
             near = zip(slopes(low), slopes(high), strict=True)
-            if any(abs(a - b) > LEAP * max(map(abs, (a, b, *far))) for (a, b), far in zip(near, off, strict=True)):
-                return True
+            # The first zero stands for all: a budget must know how much is evaluated.
+            return any(abs(a - b) > LEAP * max(map(abs, (a, b, *far))) for (a, b), far in zip(near, off, strict=True))
         return False
 
     def _drawn(self, seed: int) -> Values:
@@ -104,3 +109,8 @@ class _Search:
         for const in self.model.consts:
             values[const.symbol] = evaluate([const.value], values)[0]
         return values
+
+
+def _size(*formulas: Expression) -> int:
+    """How many operations they are."""
+    return sum(1 for _ in postorder(formulas))

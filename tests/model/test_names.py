@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from odec.compiler import check, compile_source
 from odec.diagnostics import OdecError
+from odec.model.expression import evaluate, postorder
 from odec.source import Source
 
 
@@ -242,3 +244,26 @@ def test_a_message_is_said_in_these_words(text: str, message: str) -> None:
 )
 def test_a_warning_is_given_where_it_helps(text: str, codes: list[str]) -> None:
     assert [warning.code for warning in compile_source(Source.from_text(text)).warnings] == codes
+
+
+def test_conditions_that_take_long_to_look_at_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty conditions on the end of a chain of 1,500 lines that all states are in."""
+    from odec.model import leaps
+
+    operations = 0
+
+    def counted(roots: Any, values: Any) -> list[float]:
+        nonlocal operations
+        operations += sum(1 for _ in postorder(roots))
+        return evaluate(roots, values)
+
+    monkeypatch.setattr(leaps, "evaluate", counted)
+    count = 40
+    text = f"a0 = {' + '.join(f'sin(x{i})' for i in range(count))}\n"
+    text += "".join(f"a{i} = a{i - 1}*cos(a{i - 1}) + x{i % count}\n" for i in range(1, 1500))
+    text += "".join(f"x{i}' = -x{i}*if(a1499 > {i}, 2, 1)\n" for i in range(count - 1)) + f"x{count - 1}' = -1\n"
+    check(Source.from_text(text))
+    assert operations <= 300_000
+    operations = 0
+    assert [warning.code for warning in check(Source.from_text("x' = if(x < 1, 1, 2)"))[1]] == ["W0406"]
+    assert 0 < operations <= 300_000
