@@ -5,6 +5,7 @@ Without a batch axis there are only numbers; so a sum over "all elements" is a s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,26 +33,27 @@ def matmul(a: Any, b: Any) -> Any:
 
 def total(x: Any) -> Any:
     """The sum of all elements, for each row."""
-    axes = tuple(range(_rank(x)))
-    return np.sum(x, axis=axes) if is_known(x) else ops.sum(x, axis=axes)
+    return _over_all(x, np.sum, ops.sum)
 
 
 def mean(x: Any) -> Any:
     """The mean of all elements, for each row."""
-    axes = tuple(range(_rank(x)))
-    return np.mean(x, axis=axes) if is_known(x) else ops.mean(x, axis=axes)
+    return _over_all(x, np.mean, ops.mean)
 
 
 def largest(x: Any) -> Any:
     """The largest of all elements, for each row."""
-    axes = tuple(range(_rank(x)))
-    return np.max(x, axis=axes) if is_known(x) else ops.max(x, axis=axes)
+    return _over_all(x, np.max, ops.max)
 
 
 def smallest(x: Any) -> Any:
     """The smallest of all elements, for each row."""
+    return _over_all(x, np.min, ops.min)
+
+
+def _over_all(x: Any, of_array: Callable[..., Any], of_tensor: Callable[..., Any]) -> Any:
     axes = tuple(range(_rank(x)))
-    return np.min(x, axis=axes) if is_known(x) else ops.min(x, axis=axes)
+    return (of_array if is_known(x) else of_tensor)(x, axis=axes)
 
 
 def roll(x: Any, shift: int) -> Any:
