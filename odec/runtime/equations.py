@@ -23,7 +23,8 @@ Values = tuple[Any, ...]
 class Slots:
     """Where each param and const of a model is found: `shared` names in a vector (S,), `rows` names in an array (R,
     batch), `numbers` are known when the program is built. Together `theta = (vector, array)` carries all that may be
-    differentiated. An array takes as many places as it has elements; an array among `numbers` is nested tuples.
+    differentiated. An array takes as many places as it has elements; an array among `numbers` is nested tuples. Where
+    none of its names is an array, either of the two may be a tuple of its places (`lanes`).
     """
 
     shared: tuple[str, ...] = ()
@@ -32,9 +33,12 @@ class Slots:
 
     def values(self, theta: Sequence[Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         """Each name with its Python number, 0-d tensor, array (batch,), or array (*shape, batch or 1)."""
-        values: dict[str, Any] = {name: _constant(value, theta[1].dtype) for name, value in self.numbers}
+        like = theta[1][0] if isinstance(theta[1], tuple) else theta[1]
+        values: dict[str, Any] = {name: _constant(value, like.dtype) for name, value in self.numbers}
         for names, packed in zip((self.shared, self.rows), theta, strict=True):
-            if names:
+            if isinstance(packed, tuple):
+                values.update(zip(names, packed, strict=True))
+            elif names:
                 layout = Layout(names, tuple(shapes[name] for name in names))
                 shared_arrays = packed[:, None] if len(packed.shape) == 1 and not layout.is_scalar else packed
                 found = layout.unpacked(shared_arrays)
@@ -42,6 +46,17 @@ class Slots:
                     found = tuple(v if shape else v[0] for v, shape in zip(found, layout.shapes, strict=True))
                 values.update(zip(names, found, strict=True))
         return values
+
+
+def repeated(theta: Sequence[Any], count: int) -> tuple[Any, Any]:
+    """theta for a batch that is `count` times the one it is for; what all rows share stays."""
+
+    def tiled(values: Tensor) -> Tensor:
+        return values if values.shape[-1] == 1 else ops.tile(values, (*(1,) * (len(values.shape) - 1), count))
+
+    shared, rows = theta
+    wide = tuple(map(tiled, shared)) if isinstance(shared, tuple) else shared
+    return wide, tuple(map(tiled, rows)) if isinstance(rows, tuple) else tiled(rows)
 
 
 def _constant(value: Any, dtype: str) -> Any:
@@ -74,6 +89,18 @@ class Equations:
         description = self.model.description
         items: tuple[Any, ...] = (*description.params, *description.consts)
         return {item.name: item.shape for item in items}
+
+    def lanes(self, theta: Sequence[Tensor], like: Tensor) -> tuple[Any, Any]:
+        """theta with a tensor of its own, of the shape of `like` (batch,), for each value, where there is no array: the
+        gradient of a loop then adds to each row's share in each step, and sums over rows once, at its end."""
+
+        def split(names: tuple[str, ...], packed: Tensor) -> Any:
+            if not names or any(self.shapes[name] for name in names):
+                return packed
+            parts = ops.unstack(packed, len(names), axis=0)
+            return tuple(ops.broadcast_to(part, ops.shape(like)) for part in parts)
+
+        return split(self.slots.shared, theta[0]), split(self.slots.rows, theta[1])
 
     def arguments(self, theta: Sequence[Tensor]) -> tuple[Values, Values]:
         """`params` and `consts` as the generated functions take them."""
@@ -246,10 +273,8 @@ class Variations:
         equations, count = self.equations, len(self.wrt)
         shape = ops.shape(s)
         wide = ops.reshape(ops.repeat(x[:, None], count, axis=1), (shape[0], -1))
-        shared, rows = theta
-        wide_theta = (shared, ops.tile(rows, (1, count)))
         times = ops.tile(t, (count,)) if len(t.shape) else t
-        p, c = equations.arguments(wide_theta)
+        p, c = equations.arguments(repeated(theta, count))
         along = equations.layout.unpacked(ops.reshape(s, (shape[0], -1)))
         with working_in(x.dtype):
             states = equations.layout.unpacked(wide)
@@ -259,9 +284,8 @@ class Variations:
 
     def _initial_directions(self, theta: Sequence[Tensor], like: Tensor) -> Tensor:
         equations, count = self.equations, len(self.wrt)
-        shared, rows = theta
         wide = ops.tile(like, (count,))
-        p, c = equations.arguments((shared, ops.tile(rows, (1, count))))
+        p, c = equations.arguments(repeated(theta, count))
         with working_in(like.dtype):
             moved = getattr(equations.model, "initial_tangent")(p, c, self.param_directions(wide))  # noqa: B009 (optional)
         packed = equations.layout.packed([0.0 if value is None else value for value in moved], wide)
@@ -311,10 +335,9 @@ def _taken(rows: Tensor, layout: Layout, names: Sequence[str]) -> Tensor:
 def _flattened(t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Times t (T,) and states x (T, D, batch) as one batch of T·batch: outputs of all times are one evaluation."""
     count, batch = ops.shape(x)[0], ops.shape(x)[2]
-    shared, rows = theta
     times = ops.reshape(ops.broadcast_to(t[:, None], (count, batch)), (-1,))
     flat = ops.reshape(ops.transpose(x, (1, 0, 2)), (x.shape[1], -1))
-    return times, flat, (shared, ops.tile(rows, (1, count)))
+    return times, flat, repeated(theta, count)
 
 
 def _unflattened(values: Tensor, x: Tensor) -> Tensor:

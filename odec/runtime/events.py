@@ -25,7 +25,7 @@ import numpy as np
 from keras import ops
 
 from odec.runtime import loops
-from odec.runtime.equations import Equations, Variations
+from odec.runtime.equations import Equations, Variations, repeated
 from odec.runtime.jumps import base, jumped, moved_root, values
 from odec.runtime.layout import spread
 from odec.runtime.roots import EDGE, first_rises, following, polished
@@ -366,9 +366,8 @@ class Watch:
         lanes = len(x.shape) == 3
         time, flat = place.time, x
         if lanes:
-            shared, rows = theta
             flat, time = ops.reshape(x, (x.shape[0], -1)), ops.reshape(time, (-1,))
-            theta = (shared, ops.tile(rows, (1, ops.shape(x)[1])) if rows.shape[-1] != 1 else rows)
+            theta = repeated(theta, ops.shape(x)[1])
         equations = place.of(base(self.equations))
         p, c = equations.arguments(theta)
         with working_in(x.dtype):

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from odec.runtime import loops
-from odec.runtime.equations import Equations, Variations
+from odec.runtime.equations import Equations, Variations, repeated
 from odec.runtime.factor import factorised
 from odec.runtime.jumps import base, values
 from odec.runtime.nets import no_derivatives
@@ -58,10 +58,9 @@ def _directional(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]
     if not hasattr(plain.model, "rhs_tangent"):
         raise no_derivatives(plain.model, "a stiff method")
     size, batch = x.shape[0], ops.shape(x)[1]
-    shared, rows = theta
     wide = ops.reshape(ops.repeat(x[:, None], size, axis=1), (size, -1))
     times = ops.tile(t, (size,)) if len(t.shape) else t
-    p, c = plain.arguments((shared, ops.tile(rows, (1, size))))
+    p, c = plain.arguments(repeated(theta, size))
     unit = ops.repeat(ops.convert_to_tensor(np.eye(size), dtype=x.dtype), batch, axis=1)
     still = tuple(np.zeros((*param.shape, 1)) if param.shape else 0.0 for param in plain.model.description.params)
     with working_in(x.dtype):
@@ -101,11 +100,11 @@ def _moved_direction(
     plain, count = equations.equations, len(equations.wrt)
     if not hasattr(plain.model, "rhs_tangent"):
         raise no_derivatives(plain.model, "a stiff method")
-    (shared, rows), size = theta, x.shape[0]
+    size = x.shape[0]
     wide = ops.reshape(ops.repeat(x[:, :1], count, axis=1), (size, -1))
     along, still = ops.reshape(x[:, 1:], (size, -1)), ops.zeros_like(wide)
     times = ops.tile(t, (count,)) if len(t.shape) else t
-    p, c = plain.arguments((shared, ops.tile(rows, (1, count))))
+    p, c = plain.arguments(repeated(theta, count))
     directions = equations.param_directions(wide[0])
 
     def moved(u: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def backwards(count: Tensor, body: Callable[..., Sequence[Tensor]], carry: Seque
 def trajectory(
     step: Step,
     x0: Tensor,
-    theta: Sequence[Tensor],
+    theta: Sequence[Any],
     starts: Any,
     steps: Any,
     counts: Any,
@@ -133,7 +133,7 @@ def trajectory(
     """The states (M, …) at the ends of M intervals, interval i being `counts[i]` steps of length `steps[i]` from
     `starts[i]`, and then `finish`.
 
-    `x0` is an array of any shape, `theta` a list of tensors, all of one dtype; `starts`, `steps` are float64 (M,), or
+    `x0` is an array of any shape, `theta` a nest of tensors, all of one dtype; `starts`, `steps` are float64 (M,), or
     (M, batch) where rows have their own times, `counts` int32 (M,), 0 where only `finish` happens. `series` are tensors
     (M, …): the steps of interval i see their parts i. `single` promises that each interval is one step. With
     `rows_first` the states are (batch, M, …), the last axis first. To be called inside a graph or a compiled program.
@@ -142,8 +142,22 @@ def trajectory(
     taken in reverse, the states inside one are computed again from its stored start, and one step is differentiated at
     a time. Memory: the output and the states of one interval. On JAX it needs `counts` as numbers, not as a tracer.
     """
+    leaves = keras.tree.flatten(theta)
+
+    def nested(values: Sequence[Tensor]) -> Any:
+        return keras.tree.pack_sequence_as(theta, list(values))
+
     return _own.trajectory(
-        step, x0, theta, starts, steps, counts, single=single, series=series, finish=finish, rows_first=rows_first
+        lambda moment, x, values: step(moment, x, nested(values)),
+        x0,
+        leaves,
+        starts,
+        steps,
+        counts,
+        single=single,
+        series=series,
+        finish=finish and (lambda i, moment, x, values: finish(i, moment, x, nested(values))),
+        rows_first=rows_first,
     )
 
 

@@ -26,7 +26,8 @@ from odec.source import Source
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 BACKEND = keras.backend.backend()
-SIZES = recurrence.BLOCK, recurrence.WHOLE, recurrence.FEWEST
+SIZES = {name: getattr(recurrence, name) for name in ("BLOCK", "WHOLE", "FEWEST", "ADAPTIVE_BLOCK", "ADAPTIVE_WHOLE")}
+PAIRS = {"BLOCK": 1, "WHOLE": 1, "FEWEST": 2, "ADAPTIVE_BLOCK": 2, "ADAPTIVE_WHOLE": 2}
 # The part of a number by which it is moved for a difference.
 MOVED = 1e-3
 
@@ -165,6 +166,12 @@ CASES = {
         WAVE[:18].reshape(3, 3, 2),
         in_blocks=True,
     ),
+    "adaptive blocks": Case(
+        "competition",
+        {"times": [1.0, 7.0], "rtol": 1e-11, "max_steps": 128},
+        [[100, 150], [40, 20], [70, 60]],
+        in_blocks=True,
+    ),
     "cell": Case(
         "competition", {"h": 0.25, "method": "rk4"}, [[100, 150], [40, 20]], np.zeros((2, 10, 0)), is_cell=True
     ),
@@ -258,8 +265,8 @@ def main(out: str, differ: bool, names: list[str]) -> None:
     found: dict[str, np.ndarray] = {}
     for name in names or CASES:
         case, begun = CASES[name], time.perf_counter()
-        sizes = (1, 1, 2) if case.in_blocks else SIZES
-        recurrence.BLOCK, recurrence.WHOLE, recurrence.FEWEST = sizes
+        for size, rows in (PAIRS if case.in_blocks else SIZES).items():
+            setattr(recurrence, size, rows)
         layer = case.layer()
         case.called(layer, case.inputs)  # builds it
         settle(layer)

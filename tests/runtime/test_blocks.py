@@ -33,6 +33,8 @@ CASES = {
     "driven": (DRIVEN, {"steps": 4, "h": 0.2}, 5),
     "jumps": (DOSED, {"times": [0.7, 1.0, 2.0], "h": 0.2}, 0),
     "map": (MAP, {}, 4),
+    "a stiff method": (TEXT, {"steps": 6, "h": 0.2, "method": "rodas5p"}, 0),
+    "adaptive": (TEXT, {"times": [0.5, 2.0], "rtol": 1e-6, "method": "tsit5"}, 0),
 }
 
 
@@ -41,7 +43,8 @@ def in_blocks(monkeypatch: Any) -> Any:
     """Counts the calls that made blocks."""
     for name in ("BLOCK", "WHOLE"):
         monkeypatch.setattr(recurrence, name, 1)
-    monkeypatch.setattr(recurrence, "FEWEST", 8)
+    for name in ("FEWEST", "ADAPTIVE_BLOCK", "ADAPTIVE_WHOLE"):
+        monkeypatch.setattr(recurrence, name, 8)
     asked: list[int] = []
     own = loops.in_blocks
 
@@ -57,7 +60,7 @@ def taken(case: str, batches: tuple[int, ...], known: bool) -> list[list[np.ndar
     """For each batch: the output, and the gradients of a sum of it by start, series, k of each row and the shared a.
     Unless it is `known`, a batch may have any length when the graph is made."""
     text, arguments, knots = CASES[case]
-    layer = load_source(Source(text, "case.ode"))(dtype="float64", method="rk4", frozen=["k"], **arguments)
+    layer = load_source(Source(text, "case.ode"))(**{"method": "rk4", **arguments}, dtype="float64", frozen=["k"])
     layer(*inputs(1, knots))
 
     def both(*parts: tf.Tensor) -> Any:
