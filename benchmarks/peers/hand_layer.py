@@ -68,8 +68,15 @@ class NamedHandLayer(HandLayer):
 
 
 class NoSteps(NamedHandLayer):
-    """The same weights and no loop: the start at every time. What Keras and a loss cost with any layer."""
+    """The same weights and no loop: the start at every time. What Keras, a loss and the array of all states cost with
+    any layer. JAX would leave out an array that is one row repeated unless told not to, and loops make it in this
+    order of its axes."""
 
     def call(self, x0: Any) -> Any:
         kept = x0 + 0 * ops.sum(self.rates)
-        return ops.broadcast_to(kept[:, None], (ops.shape(x0)[0], self.steps, 2))
+        if keras.backend.backend() != "jax":
+            return ops.broadcast_to(kept[:, None], (ops.shape(x0)[0], self.steps, 2))
+        import jax
+
+        states = ops.broadcast_to(ops.transpose(kept)[None], (self.steps, 2, ops.shape(x0)[0]))
+        return ops.moveaxis(jax.lax.optimization_barrier(states), -1, 0)
