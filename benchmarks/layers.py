@@ -4,14 +4,14 @@
 
 1,000 steps of the competition model in float32, on TensorFlow and JAX. "By hand" is a layer with the same step in a
 loop of `keras.ops` and its rates in one weight; "named" has a weight for each rate, as odec's layer does; "article" is
-the same step as a cell of `keras.layers.RNN` (Euler alone); "no steps" has the same weights and no loop: what Keras, the
-loss and the array of all states cost with any layer, so that "at most" says how much faster than RNN a layer could be.
-(With `jit_compile=True` on TensorFlow XLA leaves that array out, and this bound is a loose one.) Layers take turns in
-one process; before the clock starts they must compute the same numbers. A forward call is `predict_on_batch`, a training
-step one of many in an epoch of `model.fit` with Adam, the epoch's own cost shared among them; the first call of each
-counts as compilation. Peak memory is that of a process of its own that trains three steps, Keras and its back end
-included. `jit_compile` is Keras's own choice ("auto"); on TensorFlow, which then does not compile on a CPU, it is also
-set to True.
+the same step as a cell of `keras.layers.RNN` (Euler alone); "no steps" has the same weights and no loop: what Keras,
+the loss and the array of all states cost with any layer, so that "at most" says how much faster than RNN a layer could
+be. (With `jit_compile=True` on TensorFlow XLA leaves that array out, and this bound is a loose one.) Layers take turns
+in one process; before the clock starts they must compute the same numbers. A forward call is `predict_on_batch`, a
+training step one of many in an epoch of `model.fit` with Adam, the epoch's own cost shared among them; the first call
+of each counts as compilation. Peak memory is that of a process of its own that trains three steps, Keras and its back
+end included. `jit_compile` is Keras's own choice ("auto"); on TensorFlow, which then does not compile on a CPU, it is
+also set to True.
 
 Writes benchmarks/results/keras.md, after each process anew. (It is not called `keras.py`: that would hide Keras.)
 """
