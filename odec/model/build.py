@@ -129,11 +129,11 @@ class _Builder:
         except ShapeError:
             fits = False
         if not fits:
-            cure = (
-                f"declare `{name}` as an array, such as `state {name}[{value.shape[0]}]`"
-                if not shape
-                else "check the shapes"
-            )
+            cure = "check the shapes"
+            if not shape:
+                cure = f"declare `{name}` as an array, such as `state {name}[{value.shape[0]}]`"
+            if not shape and value.shape == (1,):
+                cure += "; `[` and `]` make an array: leave them out for a number"
             message = f"`{name}` is {shape_text(shape)}, and its value is {shape_text(value.shape)}"
             self._error("E0301", message, node, cure)
         return fits

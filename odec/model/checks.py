@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from odec.diagnostics import Diagnostic, nearest
 from odec.distributions import INITIALIZERS
 from odec.functions import FUNCTIONS, RESERVED_NAMES, SPECIAL_FUNCTIONS
+from odec.model import elsewhere
 from odec.model.names import Named, Names
 from odec.model.nets import faults_of_nets
 from odec.model.walk import expressions_of, names_in, nodes
@@ -23,6 +24,17 @@ _MADE = ("intermediate", "observe", "function")
 _CALLED = ("function", "net")
 _NOT_CONST = ("state", "input", "param", "intermediate", "observe", "data", "net")
 _ARTICLES = {"input": "an input", "intermediate": "an intermediate", "observe": "an observe"}
+
+
+def _called_cure(name: str, node: tree.Call) -> str:
+    """What `x(t)`, `x(t - tau)`, `x(1 + y)` should have been."""
+    if len(node.arguments) == 1:
+        argument = node.arguments[0]
+        if isinstance(argument, tree.Name) and str(argument) == "t":
+            return f"write `{name}` alone: what moves in time is written without `(t)`"
+        if any(str(part) == "t" for part in names_in(argument)):
+            return f"for a product write `{name}*(…)`; a value at another time (a delay) is not in the language"
+    return f"for a product write `{name}*(…)`"
 
 
 def a_kind(kind: str) -> str:
@@ -117,7 +129,7 @@ class _Checker:
             if guess.endswith("(case differs)?")
             else f"{declare}, or did you mean {near}?"
         )
-        self.report("E0203", f"`{node.name}` is not defined", node, cure)
+        self.report("E0203", f"`{node.name}` is not defined", node, elsewhere.NAMES.get(node.name, cure))
 
     def call(self, node: tree.Call) -> None:
         name = node.function.name
@@ -135,14 +147,11 @@ class _Checker:
                 "E0203",
                 f"the function `{name}` is not defined",
                 node.function,
-                help=nearest(name, functions) or f"define it: `{name}(a) = …`",
+                help=elsewhere.FUNCTIONS.get(name) or nearest(name, functions) or f"define it: `{name}(a) = …`",
             )
         elif named.kind not in _CALLED:
             self.report(
-                "E0212",
-                f"`{name}` is {a_kind(named.kind)}, not a function",
-                node.function,
-                help=f"for a product write `{name}*(…)`",
+                "E0212", f"`{name}` is {a_kind(named.kind)}, not a function", node.function, _called_cure(name, node)
             )
         else:
             count = len(self._parameters(name))

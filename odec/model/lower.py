@@ -330,6 +330,8 @@ def _fit(left: Shape, right: Shape) -> bool:
 def _cure(node: tree.Node) -> str:
     if isinstance(node, tree.Product) and "@" in node.operators:
         return "`A @ x` needs as many columns on the left as there are elements on the right"
-    if isinstance(node, tree.Call | tree.Index | tree.Array):
+    if isinstance(node, tree.Index):
+        return "only arrays have an index; a product is written with `*`, a concentration without brackets"
+    if isinstance(node, tree.Call | tree.Array):
         return "give it an array of the right shape"
     return "elementwise arithmetic needs one shape, or numbers"

@@ -224,9 +224,19 @@ def _define(names: Names, name: tree.Name, named: Named) -> None:
                 "a o", "an o"
             ),
             name.span,
-            help="remove one, or give one of them another name",
+            help=_twice_cure(name.name, known, named),
         )
     )
+
+
+def _twice_cure(name: str, known: Named, named: Named) -> str:
+    other = "remove one, or give one of them another name"
+    kinds = {item.kind for item in (known, named)}
+    # `x = 1` beside `x' = …`, where no `state` says so.
+    undeclared = any(item.kind == "state" and item.statement is None for item in (known, named))
+    if undeclared and kinds & {"intermediate", "const", "param"}:
+        return f"a start value is written `state {name} = …`; else give one of them another name"
+    return other
 
 
 def _define_slope(names: Names, statement: tree.State) -> None:

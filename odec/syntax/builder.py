@@ -105,9 +105,10 @@ class Builder:
         reason = why_reserved(name)
         if reason:
             self.reserved_definitions.add(name)
-            self._wrong(
-                "E0201", f"`{name}` is reserved: {reason}", span, help=f"choose another name, such as `{name}_1`"
-            )
+            cure = f"choose another name, such as `{name}_1`"
+            if name == "t":
+                cure += "; a function of the time alone is written without `(t)`: `f = sin(t)`"
+            self._wrong("E0201", f"`{name}` is reserved: {reason}", span, help=cure)
 
     def _plain_name(self, token: Any) -> tree.Name:
         return self._place_name(self._text(token), token, None)

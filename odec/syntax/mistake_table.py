@@ -51,6 +51,12 @@ _FUNCTION = r"\b(?:" + "|".join(sorted(FUNCTION_WORDS)) + r") ?$"
 _COMMENT_HELP = "a comment begins with `#`"
 
 MISTAKES: tuple[Mistake, ...] = (
+    # Notations of other fields
+    Mistake("A + B -> C, k", "E0105", "a reaction is no statement", "write its rate into the equation of each species: `A' = -k*A*B`",
+            r"^\w+ ?$", r"(?:\+[^=:]*?)?(?:<?->|<?=>|→|⇌)", "statement"),
+    Mistake("x'(t) = -x", "E0101", "`(t)` is not written", "what moves in time is written without it: `x' = -k*x`", r"' ?$", r"\( ?t ?\)"),
+    Mistake("dx(t)/dt = -x", "E0101", "`(t)` is not written", "what moves in time is written without it: `dx/dt = -k*x`",
+            r"^d\w+ ?\( ?t ?\) ?$", "/", "left"),
     # Signs and comments of other languages
     Mistake("x = 1 // the start", "E0107", "`//` means nothing", f"{_COMMENT_HELP}; a division is one `/`", r"/ ?$", "/", "both"),
     Mistake("x = 1 /* start */", "E0107", "`/*` means nothing", _COMMENT_HELP, r"/$", r"\*", "both"),
@@ -80,6 +86,9 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("x = 1e", "E0108", "this number has an `e` but no exponent", "write `1e3`, or `*` where a product is meant",
             _NUMBER_END + "$", r"[eE](?!\w)", "both"),
     # Words of other languages
+    Mistake("if x > 3: y = 0", "E0101", "`if` is a function of the language",
+            "write `when x > 3: …` for a jump, `x' = if(condition, a, b)` for a choice", "^if $", ".*:", "left"),
+    Mistake("else: y = 0", "E0101", "`{left}` is not a word of the language", "write `if(condition, a, b)`", "^(?:else|elif|elseif)$", ":", "left"),
     Mistake("x = a if b", "E0101", "`if` is a function of the language", "write `if(condition, a, b)`", "", r"if\b"),
     Mistake("x = if a > 3", "E0101", "`if` is a function of the language", "write `if(condition, a, b)`",
             r"\bif ?$", "(?!=)", "left"),
@@ -123,6 +132,9 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("net g(x) = 2*x", "E0101", "a net is made of layers", "write `dense(16, tanh), dense(1)`; a formula is a function, without the word `net`",
             r"^net [^=]*=(?:.*\) ?,)? ?$", r"."),
     # The parts of a declaration
+    Mistake("observe 2*x", "E0101", "an output that is computed needs a name", "write `observe total = …`",
+            "^observe $", r"[0-9.]+ ?[-+*/^]|-"),
+    Mistake("observe (x + y)/2", "E0101", "an output that is computed needs a name", "write `observe total = …`", r"^observe ?\(", "", "statement"),
     Mistake("param 3k = 1", "E0101", "`{right}` cannot begin a name", "a name begins with a letter", _DECLARES + " $", "[0-9]"),
     Mistake("param k = 1 in (0, 2)", "E0101", "bounds stand in square brackets", "write `in [low, high]`", r"\bin ?$", r"\("),
     Mistake("const k = 1 in [0, 2]", "E0101", "only a `param` has bounds", "write `param`, or leave the bounds out",
@@ -148,7 +160,7 @@ MISTAKES: tuple[Mistake, ...] = (
             r"^observe \w+'* ?$", r"[-+*/^@(\[]"),
     Mistake("const K", "E0103", "`{left}` has no value", "write `{word} {left} = …`", r"^(const|size) \w+$", r"\Z", "end"),
     Mistake("param k = 1 positive", "E0101", "`{right}` is not a clause of `param`",
-            "the clauses are `in [low, high]`, `log`, `~ prior(…)`, `per experiment`", r"^param \w+ = ?[-+]?[\w.]+ $", r"[^\W\d]"),
+            "the clauses are `in [low, high]`, `log`, `~ prior(…)`, `per experiment`; a unit stands in a comment, `# mM/s`", r"^param \w+ = ?[-+]?[\w.]+ $", r"[^\W\d]"),
     Mistake("observe x ~ 3", "E0101", "a distribution is expected behind `~`", "write `~ normal(mean, sd)`", r"~ ?$", "."),
     Mistake("observe x ~ normal", "E0101", "a distribution has arguments", "write `{left}(…)`", r"~ ?\w+ ?$", ""),
     # solve
@@ -163,6 +175,12 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("x += 1", "E0101", "`{right}` stands only in jumps", "write `at 3: {word} {right} …`", r"^\w+'* ?$", "[-+*/]="),
     Mistake("d2x/dt2 = -x", "E0101", "a second derivative is written with two primes", "write `{bare}'' = …`",
             r"^d2\w+ ?$", "/", "statement"),
+    Mistake("d^2x/dt^2 = -x", "E0101", "a second derivative is written with two primes", "write `{bare}'' = …`",
+            "^d ?$", r"(?:\^|\*\*) ?2", "statement"),
+    Mistake("dy/dx = -y", "E0101", "a derivative is taken by the time", "write `d{bare}/dt = …` or `{bare}' = …`, and `t` for the other name",
+            r"^d\w+ ?$", r"/ ?d\w+ ?=(?!=)", "statement"),
+    Mistake("d/dt x = -x", "E0101", "this derivative is written in another way", "write `x' = …`, `dx/dt = …` or `d/dt(x) = …`",
+            "^d ?$", r"/ ?dt\b", "statement"),
     Mistake("d(x)/dt = -x", "E0101", "this derivative is written in another way", "write `x' = …` or `dx/dt = …`",
             r"^d ?\( ?\w+ ?\) ?$", "/", "statement"),
     Mistake("x(0) = 100", "E0101", "the left side of `=` is a name", "a start value is written `state {word} = …`",
@@ -175,6 +193,8 @@ MISTAKES: tuple[Mistake, ...] = (
             r"^\w+'* ?$", r"[-+*/^@,<>][^=]*=(?!=)", "statement"),
     Mistake("2*x = 3", "E0101", "`{side}` cannot be given a value", "the left side of `=` is one name",
             "^$", r"[-+0-9.(\[][^=]*=(?!=)", "statement"),
+    Mistake("f(x + 1) = 3", "E0101", "the arguments of a function are names where it is defined", "write `{word}(a) = …`",
+            r"^\w+ ?\([^=]*$", r"[-+*/^][^=]*=(?!=)"),
     Mistake("parameter k = 1", "E0105", "`{word}` does not begin a statement", "{keyword}", r"^\w+ $", r"[^\W\d]", "left"),
     Mistake("param", "E0105", "`{word}` alone is no statement", "write `{word} = …` to give it a value",
             r"^\w+'*$", r"\Z", "statement"),

@@ -67,7 +67,7 @@ def explain_mistake(source: Source, plain: str, statement: Span, place: int) -> 
         "right": _shown(source.excerpt(situation.right)),
         "word": word,
         "side": _left_side(source.excerpt(statement)),
-        "bare": word.lstrip("d0123456789") or "x",
+        "bare": _differentiated(source.excerpt(statement)),
         "keyword": _cure(word),
     }
     span = _marked(mistake.mark, situation, statement)
@@ -107,6 +107,12 @@ def _shown(text: str) -> str:
 def _first_word(text: str) -> str:
     found = re.match(r"\w+", text)
     return _shown(found.group()) if found else _shown(text[:1])
+
+
+def _differentiated(text: str) -> str:
+    """`x` of `dx`, `d2x`, `d^2x`."""
+    found = re.match(r"d ?(?:(?:\^|\*\*)? ?2)? ?([^\W\d]\w*)", text)
+    return _shown(found.group(1)) if found else "x"
 
 
 def _left_side(text: str) -> str:
