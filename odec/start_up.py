@@ -40,12 +40,14 @@ def command_started_up() -> Iterator[None]:
 def start_up_hushed() -> Iterator[None]:
     """Keeps back what is said on stderr while TensorFlow is loaded, and shows it only where loading fails.
 
-    Its log level alone does not do: some lines are written before it is read. Who sets the level hears everything.
+    Its log level alone does not do: some lines are written before it is read. Who sets a level of 0 or 1 hears
+    everything.
     """
-    if LOG_LEVEL in os.environ:
+    level = os.environ.get(LOG_LEVEL)
+    if level in ("0", "1"):
         yield
         return
-    os.environ[LOG_LEVEL] = "3"
+    os.environ.setdefault(LOG_LEVEL, "3")
     sys.stderr.flush()
     with tempfile.TemporaryFile() as said, _descriptor(2) as stderr:
         os.dup2(said.fileno(), 2)
@@ -62,7 +64,8 @@ def start_up_hushed() -> Iterator[None]:
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
-            os.environ.pop(LOG_LEVEL, None)  # it is read once; processes that we start have their own
+            if level is None:
+                os.environ.pop(LOG_LEVEL, None)  # it is read once; processes that we start have their own
 
 
 @contextmanager

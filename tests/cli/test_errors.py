@@ -271,10 +271,12 @@ def test_a_command_does_not_collect_garbage_while_it_loads_and_once_leaves_out_w
     assert done.stdout == "False True True\nTrue True True\n"
 
 
-def test_who_sets_the_log_level_hears_everything(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("level", "heard"), [("0", "chatter\n"), ("1", "chatter\n"), ("2", ""), ("3", "")])
+def test_who_sets_a_low_log_level_hears_everything(
+    level: str, heard: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
     with start_up_hushed():
         os.write(2, b"chatter\n")
-    assert capfd.readouterr().err == "chatter\n"
+    assert capfd.readouterr().err == heard
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
