@@ -18,8 +18,8 @@ from odec.diagnostics import Diagnostic, OdecError
 @click.option("--time", help="The column of DATA that holds the time. Default: t.")
 @click.option("--conditions", type=FILE, help="What differs between experiments; else `conditions.csv` beside DATA.")
 @click.option("--solver", help="The numerical method, as in `odec fit`.")
-@click.option("--step", type=NUMBER, help="The solver's step h.")
-@click.option("--rtol", type=NUMBER, help="Steps chosen by their error.")
+@click.option("--step", type=NUMBER, help="A fixed step h, as in `odec fit`.")
+@click.option("--rtol", type=NUMBER, help="The relative error of a step, as in `odec fit`.")
 @click.option("--weights", help="Of a sum of squares: none, scale or sd.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="First guesses: r1=0.2,r2=0.3. Repeatable.")
 @click.option("--fix", "fixes", type=ASSIGNMENTS, multiple=True, help="Params that are not searched. Repeatable.")
@@ -37,7 +37,9 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Check each of MODELS without compiling it; exit 1 where one has an error. Warnings are shown and do not count.
+    """Check each of MODELS, and what a fit of it to data can tell.
+
+    Exit 1 where one has an error. Warnings are shown and do not count.
 
     With --data a fit of one model is looked at, without a search: parameters against observations, what the data can
     determine, scales, stiffness, steps, and the gradient. Exit 1 where the fit cannot work.

@@ -18,7 +18,7 @@ from odec.cli.printing import warn
 @click.option("--name", help="The layer's class name. Default: made from the file's name.")
 @click.option("--standalone", is_flag=True, help="One file with what it needs of odec in it: it runs with Keras alone.")
 def command(model: str, output: str | None, name: str | None, standalone: bool) -> None:
-    """Compile MODEL, a text file of equations, into a Python module with a Keras layer."""
+    """Compile MODEL into a Python module with a Keras layer."""
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
         raise click.UsageError(f"--name {name!r} cannot be the name of a Python class")
     path = Path(output) if output is not None else Path(model).with_suffix(".py")

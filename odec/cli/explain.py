@@ -8,7 +8,7 @@ import click
 @click.command("explain")
 @click.argument("code")
 def command(code: str) -> None:
-    """Explain CODE, such as E0203: what it means, a wrong file, the right one."""
+    """Explain CODE, such as E0203, with a wrong file and the right one."""
     from odec import codes
     from odec.diagnostics import nearest
 

@@ -16,7 +16,12 @@ FORMATS = ("saved_model", "onnx", "litert", "openvino")
 @click.command("export")
 @click.argument("source", type=FILE)
 @click.option(
-    "--format", "target", type=click.Choice(FORMATS), default="saved_model", show_default=True, help="Of what."
+    "--format",
+    "target",
+    type=click.Choice(FORMATS),
+    default="saved_model",
+    show_default=True,
+    help="What the file is for.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="How many rows, one after each step.")
 @click.option("--step", type=NUMBER, help="The fixed step h.")
@@ -40,10 +45,11 @@ def command(
     batch: int,
     output: str | None,
 ) -> None:
-    """Export SOURCE, the folder of a fit or a model file, as a function from initial states to rows.
+    """Export SOURCE, a fit or a model file, to run without Keras.
 
-    Of a fit, the rows are at the times of its data, by its solver, where no option says otherwise; of a model, what its
-    `solve` statement says. The file is run, and compared with the model, before it is kept.
+    What is written is a function from initial states to rows. Of a fit, given as its folder, the rows are at the times
+    of its data, by its solver, where no option says otherwise; of a model, what its `solve` statement says. The file is
+    run, and compared with the model, before it is kept.
     """
     from odec.start_up import command_started_up
 

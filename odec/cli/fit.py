@@ -33,16 +33,18 @@ TEXTS = ("fitted.ode", "trajectory.csv")
 @click.option("--conditions", type=FILE, help="What differs between experiments; else `conditions.csv` beside DATA.")
 @click.option("--method", help="lm (Levenberg-Marquardt, the default), lbfgs, scipy or adam.")
 @click.option("--solver", help="The numerical method of the equations, as in `odec solve --help`.")
-@click.option("--step", type=NUMBER, help="The solver's step h.")
-@click.option("--rtol", type=NUMBER, help="Steps chosen by their error: the relative error of one, such as 1e-8.")
+@click.option("--step", type=NUMBER, help="A fixed step h. Without one the steps are chosen by their error.")
+@click.option("--rtol", type=NUMBER, help="The relative error of a step that is chosen so. Default: 1e-8.")
 @click.option("--set", "sets", type=ASSIGNMENTS, multiple=True, help="First guesses: r1=0.2,r2=0.3. Repeatable.")
 @click.option(
     "--fix", "fixes", type=ASSIGNMENTS, multiple=True, help="Params that are not searched: k=0.1. Repeatable."
 )
 @click.option("--weights", help="Of a sum of squares: none (default), scale (largest size) or sd of each column.")
 @click.option("--input", "tables", type=NAMED_FILE, multiple=True, help="The table of an input: u=u.csv. Repeatable.")
-@click.option("--starts", type=click.IntRange(min=1), help="How many first guesses to try, the model's among them.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the further first guesses.")
+@click.option(
+    "--starts", type=click.IntRange(min=1), help="How many first guesses to try, the model's among them. Default: 1."
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the further first guesses. Default: 0.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of adam.")
 @click.option("--learning-rate", type=NUMBER, help="Learning rate of adam.")
 @click.option("--profiles", is_flag=True, help="95 % intervals by profile likelihood: how far each param can go.")
@@ -64,9 +66,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit the params of MODEL to DATA, a CSV file with a time column and columns named like states or outputs.
+    """Fit the params of MODEL to DATA, and say how well they are known.
 
-    A column `experiment` tells experiments apart. Where the outputs have a noise in MODEL, the likelihood is fitted.
+    DATA is a table (CSV, Parquet) with a time column and columns named like states or outputs. A column `experiment`
+    tells experiments apart. Where the outputs have a noise in MODEL, the likelihood is fitted.
     """
     start, fix, inputs = values_by_name(sets, "--set"), values_by_name(fixes, "--fix"), files_by_name(tables, "--input")
     read = (model, data, conditions, *inputs.values())

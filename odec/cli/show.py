@@ -9,7 +9,11 @@ from odec.cli.arguments import FILE
 
 @click.command("show")
 @click.argument("model", type=FILE)
-@click.option("--after", metavar="PASS", help="The model after this pass. Default: as written.")
+@click.option(
+    "--after",
+    metavar="PASS",
+    help="After this pass: build, simplify, guard or derivatives. Default: behind them all.",
+)
 @click.option("--latex", is_flag=True, help="The equations as LaTeX.")
 def command(model: str, after: str | None, latex: bool) -> None:
     """Print MODEL as the compiler sees it."""

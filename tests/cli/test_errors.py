@@ -14,6 +14,7 @@ import click
 import pytest
 
 from odec.cli import main as cli
+from odec.compiler import PASSES
 from odec.diagnostics import OdecError
 from odec.start_up import start_up_hushed
 
@@ -228,6 +229,17 @@ def test_a_model_may_come_through_a_pipe(model: Path, root: Path) -> None:
 def test_help_and_version_exit_with_0(odec: Any) -> None:
     assert odec("--help").code == 0
     assert odec("--version").out.startswith("odec 0.")
+
+
+def test_what_a_command_does_is_said_whole_in_the_list_of_commands(odec_process: Callable[..., Any]) -> None:
+    page = odec_process("--help").out.split("Commands:")[1]
+    assert all(f"\n  {command} " in page for command in cli.COMMANDS)
+    assert "..." not in page
+
+
+def test_the_help_page_of_show_names_the_passes(odec: Any) -> None:
+    page = " ".join(odec("show", "--help").out.split())
+    assert f"{', '.join(PASSES[:-1])} or {PASSES[-1]}" in page
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
