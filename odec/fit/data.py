@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -142,17 +143,12 @@ def _check_header(table: Table, names: Sequence[str], time: str, others: Mapping
     errors = []
     if time not in table.header:
         free = [name for name in table.header if name not in names and name != EXPERIMENT]
-        cure = nearest(time, free) or next(
-            (f"did you mean `{name}`?" for name in free if name.lower() in TIME_WORDS), ""
-        )
+        close = next((name for name in free if name.casefold() == time.casefold() or _is_time(name)), "")
+        cure = f"did you mean `{close}`? Name it with" if close else f"{nearest(time, free)} Name it with".strip()
         message = f"`{table.name}` has no time column `{time}`; its columns are {_listed(table.header)}"
-        errors.append(Diagnostic("E0502", message, help=f"{cure} Name it with `--time NAME`".strip()))
+        errors.append(Diagnostic("E0502", message, help=f"{cure} `--time {shlex.quote(close) if close else 'NAME'}`"))
     for name in table.header:
-        if (
-            name in names
-            or name in {time, EXPERIMENT}
-            or (errors and errors[0].code == "E0502" and name.lower() in TIME_WORDS)
-        ):
+        if name in names or name in {time, EXPERIMENT} or (errors and errors[0].code == "E0502" and _is_time(name)):
             continue
         if name in others:
             message = f"column `{name}` of `{table.name}` names {others[name]}, which cannot be measured"
@@ -163,6 +159,11 @@ def _check_header(table: Table, names: Sequence[str], time: str, others: Mapping
         errors.append(Diagnostic("E0501", message, help=cure))
     if errors:
         raise OdecError(errors)
+
+
+def _is_time(name: str) -> bool:
+    """Whether a column's name is a word for the time, a unit behind it or not: `Time (h)`, `time_s`, `Day`."""
+    return re.split(r"[^a-z]", name.strip().lower(), maxsplit=1)[0] in TIME_WORDS
 
 
 TIME_WORDS = frozenset(

@@ -231,7 +231,7 @@ def _parameters(found: Preflight) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("parameter", "first guess", "bounds", f"error to expect ({assumed})")]
     scale = found.problem.scale
     for i, (name, value) in enumerate(found.searched.items()):
-        said = f"{found.expected[i]:.0%}" if found.expected[i] < 10 else f"{found.expected[i]:.1g}-fold"
+        said = f"{found.expected[i]:.0%}" if found.expected[i] < 10 else f"{float(f'{found.expected[i]:.1g}'):g}-fold"
         bounds = bounds_said(scale.lower[i], scale.upper[i], bool(scale.log[i]))
         rows.append((name, f"{value:g}", bounds, said if np.isfinite(found.expected[i]) else "not determined"))
     return rows

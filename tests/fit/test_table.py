@@ -151,11 +151,14 @@ def test_column_that_names_nothing_gets_a_cure(tmp_path: Path, column: str, cure
     assert cure in str(error.value)
 
 
-def test_missing_time_column_names_what_there_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "typed"), [("year", "year"), ("Time (h)", "'Time (h)'"), ("T", "T"), ("day_no", "day_no")]
+)
+def test_missing_time_column_names_what_there_is(tmp_path: Path, name: str, typed: str) -> None:
     with pytest.raises(OdecError) as error:
-        read(tmp_path, "year,x\n1900,1\n")
+        read(tmp_path, f"{name},x\n1900,1\n")
     assert codes(error) == ["E0502"]
-    assert "did you mean `year`" in str(error.value)
+    assert f"did you mean `{name}`? Name it with `--time {typed}`" in str(error.value)
 
 
 def test_time_column_of_another_name(tmp_path: Path) -> None:
