@@ -136,6 +136,7 @@ def design_of(
     count = range(len(experiments))
     params = [[found(name, e, overrides[e].get(name)) for name in own] for e in count]
     given = [_starts(description, overrides[e], initial or {}) for e in count]
+    _check_starts(description, experiments, given)
     groups = []
     for states in dict.fromkeys(tuple(start) for start in given):
         chosen = tuple(e for e in count if tuple(given[e]) == states)
@@ -165,6 +166,25 @@ def by_coordinate(description: Description, experiments: Sequence[str], given: M
     own = {param.name: names_of(param, experiments) for param in scalar_params(description)}
     found = {coordinate: value for name, value in given.items() for coordinate in own.get(name, ())}
     return found | {name: value for name, value in given.items() if name not in own or own[name][0] == name}
+
+
+def _check_starts(
+    description: Description, experiments: Sequence[str], given: Sequence[Mapping[str, float | str]]
+) -> None:
+    """E0606 where a state has no start value in an experiment: neither its own nor one given."""
+    without = description.expanded(state.name for state in description.states if not state.has_start)
+    for experiment, starts in zip(experiments, given, strict=True):
+        missing = [element for element in without if element not in starts]
+        if missing:
+            names = ", ".join(f"`{name}`" for name in missing)
+            where = f" in experiment `{experiment}`" if experiment else ""
+            x = missing[0]
+            raise OdecError.of(
+                "E0606",
+                f"{names} {'has' if len(missing) == 1 else 'have'} no initial value{where}",
+                f"write `state {x} = 1` into the model, or `param {x}0 = 1` and `state {x} = {x}0` where it is to be "
+                f"fitted; what differs between experiments is a column `{x}` of the conditions",
+            )
 
 
 def _check_fixed(own: Mapping[str, tuple[str, ...]], fixed: Mapping[str, float]) -> None:

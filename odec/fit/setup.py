@@ -74,6 +74,8 @@ def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
     # The name of a `per experiment` param means those of its values that are searched.
     starts = {name: x for name, x in starts.items() if name in design.names or name in (asked.start or {})}
     scale = Scale.of(design.coordinates, starts)
+    if not scale.names and asked.fix:
+        raise OdecError.of("E0606", "every param of the model is fixed", help="leave one to be searched")
     if not scale.names:
         raise OdecError.of("E0606", "the model has no parameter to fit", help="declare one: `param k = 0.1`")
     defaults = description.defaults

@@ -181,6 +181,29 @@ def test_starts_and_fixed_values_by_experiment() -> None:
     check_gradient(found)
 
 
+def test_fixing_every_param_leaves_nothing_to_fit() -> None:
+    with pytest.raises(OdecError, match="every param of the model is fixed"):
+        problem("param k = 1\nstate x = 1\nx' = -k*x", {"t": [1.0], "x": [0.5]}, fix={"k": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        (None, "`x` has no initial value in experiment `a`"),
+        ({"x": [1.0, None]}, "`x` has no initial value in experiment `b`"),
+    ],
+    ids=["nowhere", "in-one"],
+)
+def test_a_state_without_a_start_is_said(conditions: dict[str, Any] | None, message: str) -> None:
+    data = {"experiment": ["a", "b"], "t": [1.0, 1.0], "x": [0.5, 0.4]}
+    if conditions is not None:
+        conditions = {"experiment": ["a", "b"], **conditions}
+    with pytest.raises(OdecError, match=message) as error:
+        problem("param k = 1\nx' = -k*x", data, conditions=conditions)
+    assert error.value.diagnostics[0].code == "E0606"
+    assert "`param x0 = 1` and `state x = x0`" in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["K", "s[c]"])
 def test_fixing_what_is_no_param_is_said(name: str) -> None:
     with pytest.raises(OdecError, match="E0603"):
