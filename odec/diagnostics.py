@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # A source line longer than this is shown only around the caret.
 WIDEST_LINE = 120
+# A file of another kind is wrong in every line.
+MOST_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,17 @@ class Diagnostic:
 
 
 class OdecError(Exception):
-    """The model, the data or the command is wrong. Holds every diagnostic of one stage; `str()` shows them all."""
+    """The model, the data or the command is wrong. Holds every diagnostic of one stage; `str()` shows the first."""
 
     exit_code = 1
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         assert self.diagnostics
-        super().__init__("\n\n".join(str(diagnostic) for diagnostic in self.diagnostics))
+        shown = [str(diagnostic) for diagnostic in self.diagnostics[:MOST_SHOWN]]
+        if len(self.diagnostics) > MOST_SHOWN:
+            shown.append(f"and {len(self.diagnostics) - MOST_SHOWN} more errors; `odec check` shows those of a model")
+        super().__init__("\n\n".join(shown))
 
     @classmethod
     def of(cls, code: str, message: str, help: str = "") -> OdecError:

@@ -59,9 +59,10 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         write(beside)
         beside.replace(target)
     except OSError as error:
-        raise OdecError.of(
-            "E0701", f"`{path}` cannot be written: {error.strerror or error}", help="choose another place"
-        ) from None
+        missing = not path.parent.exists()
+        why = f"there is no folder `{path.parent}`" if missing else error.strerror or str(error)
+        cure = "make it first, or choose another place" if missing else "choose another place"
+        raise OdecError.of("E0701", f"`{path}` cannot be written: {why}", help=cure) from None
     finally:
         # Where the folder itself is wrong there is nothing to remove.
         with contextlib.suppress(OSError):

@@ -174,7 +174,8 @@ def _from_table(description: Description, names: tuple[str, ...], table: Table) 
     timed = TIME in table.header
     if not timed and not description.is_map:
         columns = ", ".join(f"`{name}`" for name in table.header)
-        raise OdecError.of("E0502", f"`{table.name}` has no time column `{TIME}`; its columns are {columns}")
+        cure = f"the columns are to be `{TIME}` and {', '.join(f'`{name}`' for name in names)}"
+        raise OdecError.of("E0502", f"`{table.name}` has no time column `{TIME}`; its columns are {columns}", cure)
     missing = [name for name in names if name not in table.header]
     if missing:
         columns = ", ".join(f"`{name}`" for name in table.header)

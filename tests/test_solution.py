@@ -123,6 +123,8 @@ def test_a_step_is_found_where_the_usual_one_fails():
         (LotkaVolterra, {}, "E0602", "how long to run"),
         (LotkaVolterra, {"to": 1, "params": {"A": 1}}, "E0603", "did you mean `a` .case differs"),
         (LotkaVolterra, {"to": 1, "init": {"z": 1}}, "E0603", "no state `z`"),
+        (LotkaVolterra, {"to": 1, "init": {"a": 1}}, "E0603", "`a` is a param: `--set a=1`"),
+        (LotkaVolterra, {"to": 1, "params": {"x": 1}}, "E0603", "`x` is a state: `--init x=1`"),
         (LotkaVolterra, {"to": 1, "method": "eular"}, "E0408", "did you mean `euler`"),
         (LotkaVolterra, {"start": 2, "times": [1.5, 3, 4]}, "E0604", "time 1.5 lies before the start 2"),
         (LotkaVolterra, {"to": "soon"}, "E0604", "'soon', which is not a number"),
@@ -158,9 +160,17 @@ def test_table_forms(article, tmp_path):
 
 
 def test_a_folder_that_does_not_exist(article, tmp_path):
-    with pytest.raises(OdecError, match="cannot be written") as error:
+    with pytest.raises(OdecError, match="cannot be written: there is no folder") as error:
         article.write_csv(tmp_path / "none" / "out.csv")
     assert _code(error) == "E0701"
+
+
+@pytest.mark.parametrize("name", ["out.xlsx", "out.PNG", "out.tsv"])
+def test_a_table_is_not_written_under_the_name_of_another_kind_of_file(article, tmp_path, name):
+    with pytest.raises(OdecError, match=r"give the file the extension `\.csv`") as error:
+        article.write_csv(tmp_path / name)
+    assert _code(error) == "E0701"
+    assert not (tmp_path / name).exists()
 
 
 def test_unknown_column(article):

@@ -170,10 +170,27 @@ def settings(description: Description, settings: Mapping[str, float] | None) -> 
     consts: dict[str, float] = {}
     for name, value in by_element(description, settings or {}).items():
         if name not in values and name not in known:
-            cure = nearest(name, [*values, *known]) or f"it has {', '.join([*values, *known]) or 'none'}"
+            cure = (
+                of_another_kind(description, name)
+                or nearest(name, [*values, *known])
+                or f"it has {', '.join([*values, *known]) or 'none'}"
+            )
             raise OdecError.of("E0603", f"{description.name} has no param or const `{name}`", cure)
         (values if name in values else consts)[name] = number(f"`{name}`", value, "E0606")
     return np.array(list(values.values()), dtype=np.float64), consts
+
+
+def of_another_kind(description: Description, name: str) -> str:
+    """How a name is given that the model has, but as something else than was asked for; else ""."""
+    computed = "`{0}` is computed by the equations; a number to be chosen is a `param` or a `const`"
+    kinds: tuple[tuple[Sequence[str], str], ...] = (
+        (description.state_elements, "`{0}` is a state: `--init {0}=1` gives its start"),
+        (description.param_elements, "`{0}` is a param: `--set {0}=1` gives its value"),
+        ([const.name for const in description.consts], "`{0}` is a const: `--set {0}=1` gives its value"),
+        ([u.name for u in description.inputs], "`{0}` is an input: `--input {0}=table.csv` gives its table"),
+        ([output.name for output in description.outputs], computed),
+    )
+    return next((cure.format(name) for known, cure in kinds if name in known), "")
 
 
 def by_element(description: Description, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +222,12 @@ def number(what: str, value: Any, code: str) -> float:
 
 
 def check_initial(model: type[Model], init: Mapping[str, float]) -> None:
-    """E0606 when a state has no start value: neither its own nor one given."""
+    """E0603 for a start of what is no state; E0606 when a state has no start value: neither its own nor one given."""
+    known = model.description.state_elements
+    for name in init:
+        if name not in known:
+            cure = of_another_kind(model.description, name) or nearest(name, known) or f"it has {', '.join(known)}"
+            raise OdecError.of("E0603", f"{model.description.name} has no state `{name}`", cure)
     given = set(model.description.expanded(init))
     without = model.description.expanded(state.name for state in model.description.states if not state.has_start)
     missing = [element for element in without if element not in given]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from odec.diagnostics import Diagnostic, nearest
+from odec.diagnostics import Diagnostic, OdecError, nearest
 from odec.files import write_text
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ Values = np.ndarray
 INACCURATE = 1e-2
 # A column whose largest value is below this part of the largest of all is rounding, and not measured.
 NEGLIGIBLE = 1e-14
+# Names of files that programs do not read as tables with commas.
+FOREIGN = frozenset(
+    [".xlsx", ".xls", ".ods", ".tsv", ".json", ".parquet", ".pq", ".npy", ".npz", ".mat", ".h5", ".png", ".svg", ".pdf"]
+)
 
 
 class Checks(Protocol):
@@ -100,6 +104,9 @@ class Solution:
 
     def write_csv(self, path: str | Path) -> None:
         """`t` and the columns at full precision. The file is written whole or not at all; E0701 where it cannot be."""
+        if Path(path).suffix.lower() in FOREIGN:
+            message = f"`{path}` would hold a table as CSV, which its name denies"
+            raise OdecError.of("E0701", message, "give the file the extension `.csv`")
         table = np.column_stack([self.times, self.values]).tolist()
         lines = [",".join(_quoted(name) for name in ("t", *self.names))]
         lines.extend(",".join(map(repr, row)) for row in table)

@@ -95,6 +95,34 @@ def test_an_output_that_cannot_be_written_is_said(
     assert {path.name for path in tmp_path.iterdir()} == {"file", "model.ode"}
 
 
+@pytest.mark.parametrize(
+    ("option", "cure"),
+    [
+        ("--set=k=1", "`k` is computed by the equations"),
+        ("--set=u=1", "`--input u=table.csv`"),
+        ("--set=x=1", "`--init x=1`"),
+    ],
+)
+def test_a_value_for_what_is_something_else_says_how_it_is_given(
+    odec: Any, tmp_path: Path, option: str, cure: str
+) -> None:
+    path, table = tmp_path / "m.ode", tmp_path / "u.csv"
+    path.write_text("input u hold\nk = 0.2\nstate x = 1\nx' = u - k*x\n", encoding="utf-8")
+    table.write_text("t,u\n0,1\n", encoding="utf-8")
+    result = odec("solve", path, "--to", "1", f"--input=u={table}", option)
+    assert "error[E0603]" in result.err
+    assert cure in result.err
+
+
+def test_a_file_that_is_wrong_everywhere_is_not_told_line_by_line(odec: Any, tmp_path: Path) -> None:
+    path = tmp_path / "notes.ode"
+    path.write_text("Dear Sir\n" * 50, encoding="utf-8")
+    result = odec("solve", path, "--to", "1")
+    assert result.err.count("error[") == 20
+    assert result.err.endswith("and 30 more errors; `odec check` shows those of a model\n")
+    assert odec("check", path).err.count("error[") == 50
+
+
 def test_a_fit_folder_that_is_a_file_is_said(odec: Any, model: Path, tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("t,x\n0,3\n1,2\n", encoding="utf-8")

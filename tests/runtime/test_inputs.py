@@ -76,7 +76,7 @@ def test_outside_the_table_the_last_value_is_held_and_said_once():
         (None, "E0606", "needs its input `u`"),
         ({"w": (TIMES, VALUES)}, "E0603", "has no input `w`"),
         ({"u": {"t": [0, 1], "v": [1, 2]}}, "E0501", "has no column `u`"),
-        ({"u": {"u": [1, 2]}}, "E0502", "has no time column `t`"),
+        ({"u": {"u": [1, 2]}}, "E0502", "help: the columns are to be `t` and `u`"),
         ({"u": {"t": [0, 1], "u": [1, None]}}, "E0503", "line 2 of `data`, column `u`: the value is missing"),
         ({"u": {"t": [0, 0], "u": [1, 2]}}, "E0507", "two rows at t = 0"),
         ({"u": "nothing.csv"}, "E0506", "there is no file `nothing.csv`"),
