@@ -204,13 +204,13 @@ class Variations:
         return ops.concatenate([x0[:, None], own * mask + unit], axis=1)
 
     def per_unit(self, theta: Sequence[Tensor], like: Tensor) -> Tensor:
-        """1/|p| (P, batch) of each param in `wrt`: times a state, the size that a sensitivity has which matters. 0 for
-        a param that is 0, and for a state's initial value."""
+        """1/|p| (P, batch) of each param in `wrt`: times a state, the size that a sensitivity has which matters. A
+        param that is 0 counts as 1e8, for it may be of any size; 0 for a state's initial value."""
         layout = Layout.of(self.equations.model.description.params)
         sizes = ops.abs(layout.packed(self.equations.arguments(theta)[0], like))
-        own = [sizes[layout.places[name]] if name in layout.places else ops.zeros_like(like) for name in self.wrt]
-        p = ops.stack(own)
-        return ops.where(p > 0, 1 / ops.where(p > 0, p, 1), 0)
+        units = 1 / ops.where(sizes > 0, sizes, 1e8)
+        own = [units[layout.places[name]] if name in layout.places else ops.zeros_like(like) for name in self.wrt]
+        return ops.stack(own)
 
     def rhs(self, t: Tensor, z: Tensor, theta: Sequence[Tensor]) -> Tensor:
         """x' = f, S' = (∂f/∂x) S + ∂f/∂p."""

@@ -33,7 +33,8 @@ SCALED = 1e-3
 # … and to rtol times the largest of all states.
 NEGLIGIBLE = 1e-14
 # A sensitivity counts as this part of its state over its param (∂ln x/∂ln p) where it is smaller: one that is 0 but for
-# rounding has no error that could be kept below a part of itself.
+# rounding has no error that could be kept below a part of itself. (And where all states that a param reaches start at 0
+# behind others, as in a chain of compartments, it counts as the negligible part of these.)
 UNFELT = 1e-6
 # The error of a step is held to this part of the tolerance: an explicit method's and a stiff one's. Errors add up along
 # a run, most where nothing damps them (orbits): so that on the published problems (benchmarks/ivp.py) the sum stays
@@ -239,7 +240,8 @@ class Steering:
         atol = ops.reshape(atol, (-1, *[1] * (len(now.shape) - 1)))
         scaled = rtol * (SCALED * size + NEGLIGIBLE * ops.max(size, axis=0, keepdims=True))
         if len(now.shape) == 3 and self.per_unit is not None:
-            unfelt = UNFELT * size[:, :1] * self.per_unit
+            largest_state = ops.max(size[:, :1], axis=0, keepdims=True)
+            unfelt = (UNFELT * size[:, :1] + NEGLIGIBLE * largest_state) * self.per_unit
             scaled = scaled + rtol * ops.concatenate([ops.zeros_like(size[:, :1]), unfelt], axis=1)
         weights = ops.where(ops.isnan(atol), scaled, atol) + rtol * now
         if len(now.shape) == 3 and self.exact > 1:

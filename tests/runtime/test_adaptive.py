@@ -335,3 +335,28 @@ def test_sensitivities_that_are_zero_but_for_rounding_end_nothing(method):
     by_k = (0.5 / 0.09 - 8 / 3 * t) * np.exp(-0.7 * t) - 0.5 / 0.09 * np.exp(-t)
     np.testing.assert_allclose(slopes[0, :, 0, 0], by_k, rtol=1e-6)
     np.testing.assert_allclose(slopes[0, :, :, 1], 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("method", ["tsit5", "rodas5p", "dop853"])
+def test_sensitivities_that_begin_like_a_high_power_of_time_end_nothing(method):
+    # A dose passes a chain of five compartments that were empty: by the rate `k` of the last one it begins like t⁵, and
+    # by `back` like t⁶, which an error estimate of lower order sees whole, however short the step.
+    layer = model(
+        "param k = 0.3\nparam back = 0\nconst c = 2\n"
+        "state a = 0; state b = 0; state d = 0; state e = 0; state f = 0\n"
+        "da = -c*a\ndb = c*(a - b)\ndd = c*(b - d)\nde = c*(d - e) + back*f\ndf = c*e - (k + back)*f\n"
+        "at 0.5: a += 200"
+    )
+    times = np.array([0.51, 1.0, 3.0, 10.0])
+    timing = Adaptive(0, times, rtol=1e-8, most=10_000, exact=1000.0)
+    values, slopes, _ = simulate.sensitivities(layer, timing, method=method, params=[0.3, 0.0])
+    flow = np.diag([-2.0, -2, -2, -2, -0.3]) + np.diag([2.0] * 4, -1)
+    by_k, by_back = np.zeros((2, 5, 5))
+    by_k[4, 4], by_back[4, 4], by_back[3, 4] = -1, -1, 1
+    for i, t in enumerate(times):
+        for p, change in enumerate((by_k, by_back)):
+            # (x, ∂x/∂p)' = (A x, A ∂x/∂p + ∂A/∂p x)
+            both = expm(np.block([[flow, np.zeros((5, 5))], [change, flow]]) * (t - 0.5))[:, 0] * 200
+            np.testing.assert_allclose(values[0, i], both[:5], rtol=1e-7)
+            # Held to a thousand times the tolerance, beside a part of the states that counts as nothing.
+            np.testing.assert_allclose(slopes[0, i, :, p], both[5:], rtol=1e-5, atol=1e-12)
