@@ -24,8 +24,19 @@ AUTO_LINE = "tsit5, and rodas5p where the problem turns out to be stiff"
 
 NAMES = (*METHODS, AUTO)
 
+# What others call the same method, or use for the same problems.
+_ELSEWHERE = {
+    **dict.fromkeys(("rk45", "ode45", "dp5", "dopri", "rkdp"), "dopri5"),
+    **dict.fromkeys(("dop8", "dopri8", "ode78", "ode89", "vern7", "vern8", "vern9", "rk8"), "dop853"),
+    **dict.fromkeys(("rk", "runge_kutta", "runge-kutta", "rungekutta"), "rk4"),
+    **dict.fromkeys(("rk23", "ode23", "bosh3", "adams", "ode113"), "tsit5"),
+    **dict.fromkeys(("lsoda", "odeint", "default", "adaptive"), AUTO),
+    **dict.fromkeys(("bdf", "radau", "ode15s", "ode23s", "cvode", "kvaerno5", "stiff", "implicit", "vode"), "rodas5p"),
+}
+
 
 def unknown_method(name: str, span: Span | None = None, source: Source | None = None) -> Diagnostic:
     """The error for a name that is no method's."""
-    cure = nearest(name, NAMES) or f"choose one of {', '.join(NAMES)}"
+    other = _ELSEWHERE.get(name.lower())
+    cure = f"`{other}` does that here" if other else nearest(name, NAMES) or f"choose one of {', '.join(NAMES)}"
     return Diagnostic("E0408", f"there is no method `{name}`", span, source, cure)

@@ -224,6 +224,13 @@ def test_unknown_method_names_the_nearest():
     assert "did you mean `auto`" in names.unknown_method("aut").help
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "here"), [("RK45", "dopri5"), ("ode45", "dopri5"), ("LSODA", "auto"), ("BDF", "rodas5p")]
+)
+def test_methods_of_other_tools_are_known_by_what_does_the_same(elsewhere, here):
+    assert names.unknown_method(elsewhere).help == f"`{here}` does that here"
+
+
 def test_euler_equals_a_numpy_loop():
     params = [param.value for param in Competition.description.params]
     r1, r2, a1, a2, n1, n2 = params
