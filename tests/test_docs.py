@@ -74,6 +74,13 @@ def test_every_page_is_built_with_what_is_generated_in_it(site: Path) -> None:
     assert "<math" in (site / "language/index.html").read_text(encoding="utf-8")
 
 
+def test_the_measurements_name_the_scripts_that_made_them(site: Path) -> None:
+    html = (site / "measured/index.html").read_text(encoding="utf-8")
+    scripts = re.findall(r"python (benchmarks/\w+\.py)</code> wrote this", html)
+    assert len(set(scripts)) == len(list((ROOT / "benchmarks" / "results").glob("*.md")))
+    assert all((ROOT / script).is_file() for script in scripts)
+
+
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
     for html in site.rglob("*.html"):
         addresses = Addresses()
