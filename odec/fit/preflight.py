@@ -112,10 +112,16 @@ def preflight(model: Any, data: Any, **asked: Any) -> Preflight:
     found = [*problem.data.notes, *before_search(problem)]
     doubt, check, error = None, None, None
     expected = np.full(len(scale.names), math.nan)
-    if np.isfinite(losses[0]):
+    points = problem.evaluate(z[:1]) if np.isfinite(losses[0]) else None
+    computed = points is not None and bool(np.isfinite(points.residuals).all())
+    sound = computed and points is not None and bool(np.isfinite(points.jacobian).all())
+    if sound:
         doubt, expected = _at_guess(problem)
         check, error = checked_step(problem, scale.start), gradient_error(problem, z[0])
         found += _said(problem, doubt, check, error)
+    elif computed:
+        cure = "the search begins beside it; start from other values: `--set name=value`"
+        found.append(_warning("W0609", not_finite(problem, scale.start), cure))
     else:
         cure = "start from other values: `--set name=value`"
         found.append(Diagnostic("E0605", not_finite(problem, scale.start), help=cure))
@@ -126,7 +132,7 @@ def preflight(model: Any, data: Any, **asked: Any) -> Preflight:
         losses,
         doubt,
         expected,
-        _is_stiff(problem) if np.isfinite(losses[0]) else None,
+        _is_stiff(problem) if sound else None,
         check,
         error,
         tuple(found),

@@ -40,7 +40,8 @@ def found_step(problem: Problem, theta: np.ndarray, largest: float | None = None
 
 
 def not_finite(problem: Problem, theta: np.ndarray) -> str:
-    """Says where the solution at `theta` (Q,) stops being a number, or which datum its distribution excludes."""
+    """Says where the solution at `theta` (Q,), or its slopes, stop being numbers, or which datum its distribution
+    excludes."""
     runs, data, start = problem.runs, problem.data, problem.timing.start
     given = ", ".join(f"{name} = {value:g}" for name, value in zip(problem.scale.names, theta, strict=True))
     message = f"the model cannot be computed at {given}"
@@ -51,6 +52,15 @@ def not_finite(problem: Problem, theta: np.ndarray) -> str:
             time, column = bad[np.argmin(np.abs(times[bad[:, 0]] - start))]
             return f"{message}: `{data.names[column]}` is not finite at t = {times[time]:g}{_of(experiment)}"
     cells = runs.cells
+    moved = runs.with_slopes(theta[None])
+    lost = np.flatnonzero(~(np.isfinite(moved.values[0]) & np.isfinite(moved.slopes[0]).all(axis=1)))
+    if len(lost):
+        first = lost[np.argmin(np.abs(data.times[cells.rows[lost]] - start))]
+        name, experiment = data.names[cells.columns[first]], data.experiments[cells.experiments[first]]
+        return (
+            f"derivatives by the parameters cannot be computed at {given}: that of `{name}` is not finite at "
+            f"t = {data.times[cells.rows[first]]:g}{_of(experiment)}, as that of a root or a power is where it is 0"
+        )
     losses = problem.losses(theta[None])[0]
     without = np.flatnonzero(~np.isfinite(losses))
     if not len(without):

@@ -205,6 +205,12 @@ def test_start_that_cannot_be_computed_says_where(model: Model) -> None:
     assert "`x`" in str(error.value)
 
 
+def test_start_without_derivatives_says_so(model: Model) -> None:
+    path = model("param V0 = 0 in [0, 1]\nparam a = 1\nstate V = V0\nV' = a*V^(2/3) + 0.1 - 0.3*V")
+    with pytest.raises(OdecError, match="derivatives by the parameters cannot be computed at V0 = 0, a = 1"):
+        fit(path, {"t": [1, 2, 3], "V": [0.4, 1.2, 2.4]}, output=None)
+
+
 @pytest.mark.parametrize(
     ("options", "code", "part"),
     [

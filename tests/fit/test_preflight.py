@@ -103,6 +103,22 @@ def test_command_says_whether_a_fit_can_work(tmp_path: Path, capsys: pytest.Capt
     assert found["observations"] == {"x": 3}
 
 
+@pytest.mark.parametrize(("options", "code", "can"), [((), 1, "a fit cannot work"), (("--step", "0.1"), 0, "W0609")])
+def test_derivatives_that_are_no_numbers_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int, can: str
+) -> None:
+    # The slope of V^(2/3) is infinite at 0, where the run starts: no step with slopes is short enough. Steps of equal
+    # length give values, and a search begins beside a guess without slopes.
+    path = model(tmp_path, "param V0 = 0 in [0, 1]\nparam a = 1\nstate V = V0\nV' = a*V^(2/3) + 0.1 - 0.3*V\n")
+    data = tmp_path / "data.csv"
+    data.write_text("t,V\n1,0.4\n2,1.2\n3,2.4\n")
+    found, out, _ = checked(capsys, path, "--data", data, *options)
+    assert found == code
+    assert "derivatives by the parameters cannot be computed at V0 = 0, a = 1" in out
+    assert "that of `V` is not finite at t = 1" in out
+    assert can in out
+
+
 def test_wrong_data_exit_with_1_and_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = model(tmp_path, LOOSE)
     (tmp_path / "data.csv").write_text("t,z\n0,1\n")
