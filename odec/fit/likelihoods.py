@@ -120,7 +120,8 @@ def _negbinomial(m: np.ndarray, y: np.ndarray, r: np.ndarray) -> Parts:
     none = np.zeros_like(y)
     slope = lambda count: digamma(r) - digamma(count + r) - np.log(r / (r + y)) - 1 + (count + r) / (r + y)  # noqa: E731
     # The square of the score, as the expected second derivative would cancel to nothing where r is large.
-    expected = _expected(lambda count: slope(count) ** 2, y, r)
+    # A mean of 0 says nothing of the size, and a search wants a curvature above 0.
+    expected = np.maximum(_expected(lambda count: slope(count) ** 2, y, r), np.finfo(float).tiny)
     return inside, value, [r * (y - m) / (y * (r + y)), slope(m)], [[r / (y * (r + y)), none], [none, expected]]
 
 

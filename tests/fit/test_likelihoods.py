@@ -144,3 +144,12 @@ def test_starts_whose_epidemic_ends_below_0_do_not_fail(tmp_path: Path) -> None:
     data = {"t": np.arange(0, 41, 4.0), "cases": [10, 405, 104, 17, 3, 0, 0, 0, 0, 0, 0]}
     found = fit(path, data, starts=20, output=None)
     assert found.failed == {} and found.estimates["g"] == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 20.0, 1e5])
+def test_counts_of_0_where_the_mean_is_0_leave_a_search_alone(size: float) -> None:
+    found = density("negbinomial", np.zeros((1, 1)), [np.zeros((1, 1)), np.full((1, 1), size)])
+    assert found.value[0, 0] == 0
+    residuals, jacobian = factored(found, np.array([[[[1.0]]], [[[0.0]]]]), [0, 1])
+    # The gradient 2Bᵀρ by the mean is 1, as Poisson's.
+    np.testing.assert_allclose(2 * np.einsum("skq,sk->sq", jacobian, residuals), 1.0, rtol=1e-6)
