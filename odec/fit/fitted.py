@@ -75,7 +75,8 @@ def _solve_edit(file: tree.File, source: Source, fit: Fit) -> list[Edit]:
         stop = start + (fit.step or 1.0)
     every = f", every {defaults.every!r}" if defaults.every is not None else ""
     step = f", step {fit.step!r}" if fit.step is not None else ""
-    new = f"solve from {start!r} to {stop!r}{step}{every}, method {fit.solver}"
+    how = "" if fit.problem.timing.counted else f"{step}{every}, method {fit.solver}"
+    new = f"solve from {start!r} to {stop!r}{how}"
     if old:
         return [(statement.span.start, statement.span.stop, new if i == 0 else "") for i, statement in enumerate(old)]
     end = len(source.text)

@@ -54,9 +54,12 @@ def _head(fit: Fit) -> str:
         ("rank", f"{fit.uncertainty.rank} of {fit.uncertainty.free} free parameters determined"),
         ("search", f"{METHOD_NAMES[fit.method]}: {fit.reason}{f' ({fit.approach})' if fit.approach else ''}"),
         ("starts", f"{fit.starts}, of them {sum(fit.failed.values())} failed"),
-        ("solver", f"{fit.solver}, {fit.problem.timing.said(data.distinct_times)}"),
-        ("solved finer", _finer(fit)),
     ]
+    if not fit.problem.timing.counted:
+        facts += [
+            ("solver", f"{fit.solver}, {fit.problem.timing.said(data.distinct_times)}"),
+            ("solved finer", _finer(fit)),
+        ]
     return (
         f'<header><p class="kicker">odec fit</p><h1>{escape(name)} {badge}</h1>'
         f"<p>fitted to {escape(data.name)}</p></header>\n{_facts(facts)}"

@@ -24,9 +24,10 @@ from odec.fit.steps import found_step
 from odec.fit.timing import Timing
 from odec.inputs import inputs_beside, read_inputs
 from odec.methods import AUTO
-from odec.runtime import simulate
+from odec.runtime import request, simulate
 from odec.runtime.description import Description, element_names
 from odec.runtime.methods import ADAPTIVE_METHOD, DEFAULT_METHOD, STIFF_METHOD, tableau
+from odec.runtime.rows import check_steps
 from odec.runtime.signals import at_times, interpolated
 
 WEIGHTS = ("none", "scale", "sd")
@@ -82,9 +83,13 @@ def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
     length = asked.step if asked.step is not None else defaults.step
     if asked.rtol is not None and asked.step is not None:
         raise OdecError.of("E0606", "a step and a tolerance were asked for", help="give one of them")
+    if description.is_map:
+        request.choice(description, asked.solver, asked.step, asked.rtol, None)
+        check_steps(description, defaults.start, table.distinct_times)
+        length = 1.0
     wanted, rtol = asked.solver or defaults.method, asked.rtol
     has_error = wanted in (None, AUTO) or bool(tableau(wanted).error)
-    if rtol is None and length is None and has_error and not (description.is_map or asked.fixed):
+    if rtol is None and length is None and has_error and not asked.fixed:
         rtol = RTOL
     runs = Runs(
         layer,
@@ -92,7 +97,11 @@ def problem_of(layer: Any, data: Any, asked: Asked) -> tuple[Problem, bool]:
         design,
         # An explicit method without a step keeps the model's step; without any step one is found that does not matter.
         tableau(wanted if wanted not in (None, AUTO) else DEFAULT_METHOD).name,
-        Timing(defaults.start, 1.0 if length is None else length if asked.step is not None else abs(length)),
+        Timing(
+            defaults.start,
+            1.0 if length is None else length if asked.step is not None else abs(length),
+            counted=description.is_map,
+        ),
         read_inputs(description, given, table.experiments),
     )
     runs.timing.fixed(table.distinct_times)  # a wrong step is said before anything is compiled

@@ -24,9 +24,7 @@ def report_text(fit: Fit) -> str:
         *_likelihood(fit),
         f"search                 {METHOD_NAMES[fit.method]}, {fit.iterations} iterations, {end}: {fit.reason}",
         *([f"{'':<22} {fit.approach}"] if fit.approach else []),
-        f"solver                 {fit.solver}, {fit.problem.timing.said(data.distinct_times)}"
-        + (" (chosen so that it does not matter)" if fit.accurate else ""),
-        f"{'half the step' if fit.step is not None else 'a finer rtol':<22} loss {fit.step_check.finer_loss:.6g}",
+        *_steps(fit),
         f"starts                 {fit.starts}, failed {sum(fit.failed.values())}, seed {fit.seed}",
         "",
         *_table(fit),
@@ -49,6 +47,19 @@ def report_text(fit: Fit) -> str:
 
 
 METHOD_NAMES = {"lm": "Levenberg-Marquardt", "adam": "Adam", "scipy": "SciPy", "lbfgs": "L-BFGS-B"}
+
+
+def _steps(fit: Fit) -> list[str]:
+    """How the equations were solved, and what finer steps do; a map has neither."""
+    timing = fit.problem.timing
+    if timing.counted:
+        return []
+    chosen = " (chosen so that it does not matter)" if fit.accurate else ""
+    finer = "half the step" if fit.step is not None else "a finer rtol"
+    return [
+        f"solver                 {fit.solver}, {timing.said(fit.problem.data.distinct_times)}{chosen}",
+        f"{finer:<22} loss {fit.step_check.finer_loss:.6g}",
+    ]
 
 
 def _likelihood(fit: Fit) -> list[str]:

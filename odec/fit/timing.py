@@ -25,7 +25,9 @@ class Timing:
 
     A row that takes more than `most` steps chosen by their error is a start that explodes: it has no value.
 
-    A run ends at `until`: what is asked behind it is given as of then, so that the shapes stay what they are."""
+    A run ends at `until`: what is asked behind it is given as of then, so that the shapes stay what they are.
+
+    Of a map the steps are `counted`: each is one, and a finer one would be another model."""
 
     start: float
     step: float
@@ -33,6 +35,7 @@ class Timing:
     rtol: float | None = None
     until: float | None = None
     most: int = MOST_STEPS
+    counted: bool = False
 
     def at(self, times: np.ndarray) -> Schedule | Adaptive:
         """What `simulate` takes, for a run that is asked for these times."""
@@ -60,7 +63,9 @@ class Timing:
 
     @property
     def finer(self) -> Timing:
-        """Half of every step, or a hundredth of the tolerance: what shows whether the steps matter."""
+        """Half of every step, or a hundredth of the tolerance: whether the steps matter. A map has no finer ones."""
+        if self.counted:
+            return self
         if self.rtol is None:
             return replace(self, factor=2 * self.factor)
         return replace(self, rtol=max(FINER * self.rtol, FINEST * float(np.finfo(float).eps)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from odec.arithmetic import arithmetic_said
 from odec.diagnostics import OdecError
+from odec.solution.solution import A_MAP
 from odec.solution.solution import Solution as Solution
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def solve(
     task = Task(model, columns, values, consts, init, dtype, signal, before, notes, progress)
     if choice.step is not None:
         steps = Schedule.fixed(begin, rows, choice.step)
-        known = 0.0 if description.is_map else None
-        return fixed.FixedSteps(task, steps, choice.method or DEFAULT_METHOD, known=known).solution()
+        run = fixed.FixedSteps(task, steps, choice.method or DEFAULT_METHOD, known=0.0 if description.is_map else None)
+        return run.solution(why=A_MAP if description.is_map else "")
     if choice.has_estimate and not adaptive.takes_fixed_steps(description):
         timing = Adaptive(begin, rows, rtol=RTOL if choice.rtol is None else choice.rtol, atol=choice.atol)
         return adaptive.solved(task, timing, choice.method or AUTO)

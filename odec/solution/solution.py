@@ -20,6 +20,8 @@ Values = np.ndarray
 INACCURATE = 1e-2
 # A column whose largest value is below this part of the largest of all is rounding, and not measured.
 NEGLIGIBLE = 1e-14
+# Why a run of a map is as it is: it has no method and no error.
+A_MAP = "a map"
 # Names of files that programs do not read as tables with commas.
 FOREIGN = frozenset(
     [".xlsx", ".xls", ".ods", ".tsv", ".json", ".parquet", ".pq", ".npy", ".npz", ".mat", ".h5", ".png", ".svg", ".pdf"]
@@ -85,6 +87,8 @@ class Solution:
     @property
     def summary(self) -> str:
         """Method, steps and error in one line."""
+        if self.why == A_MAP:
+            return f"{A_MAP}; {self.steps} steps"
         if self.step is None:
             taken = f"{self.steps} steps taken, {self.refused} rejected, rtol {self.rtol:g}"
         else:
