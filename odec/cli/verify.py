@@ -17,9 +17,9 @@ from odec.cli.arguments import ASSIGNMENTS, FILE, NAMED_FILE, NUMBER, files_by_n
 @click.option("--input", "tables", type=NAMED_FILE, multiple=True, help="The table of an input: u=u.csv. Repeatable.")
 @click.pass_context
 def command(ctx: click.Context, model: str, to: float | None, sets: Any, inits: Any, tables: Any) -> None:
-    """Compare runs of MODEL on TensorFlow, JAX, torch and by SciPy.
+    """Compare runs of MODEL on each back end of Keras and by SciPy.
 
-    Asked are the back ends that are installed; exit 1 where the numbers differ.
+    Asked are those of TensorFlow, JAX and torch that are installed; exit 1 where the numbers differ.
 
     Compared are values, their derivatives by the parameters (sensitivities, computed forwards), and the gradient of a
     layer (computed backwards). SciPy evaluates the formulas as they stand in the file, without the compiler's passes
