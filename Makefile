@@ -45,6 +45,7 @@ demo: $(STAMP)
 	@echo
 	@echo "solved: demo/competition.csv, drawn in demo/competition.png"
 	@echo "fitted: demo/fit/, drawn in" demo/fit/*.png
+	@echo "(with the article's step of 1, which is what the warning is about)"
 
 test: $(STAMP)
 	@$(RUN_TESTS)
