@@ -1,8 +1,9 @@
 """Linear solves of a stiff step: W = shift·I − J factorised once, then W⁻¹ r for each stage. The batch is last.
 
 A sparse J is eliminated as straight-line code: which numbers stand where is known when the program is built, so the
-order of the pivots and the fill are worked out there, and zeros cost nothing. Where that would be too much code, a loop
-inverts W, and a solve is one multiplication and sum.
+order of the pivots and the fill are worked out there, and zeros cost nothing. Where that would be too much code, states
+with few neighbours each are eliminated in blocks (`bands.py`); else a loop inverts W, and a solve is one multiplication
+and sum.
 
 No pivot is chosen by its size. W tends to a multiple of the unit matrix as the step shrinks, so a pivot that is too
 small makes a row's error estimate huge (or NaN), its step is rejected, and a shorter one has better pivots.
@@ -19,6 +20,8 @@ from typing import Any
 from keras import ops
 
 from odec.runtime import loops
+from odec.runtime.bands import banded, bands_of
+from odec.runtime.inverse import Inverse
 
 Tensor = Any
 Place = tuple[int, int]
@@ -50,7 +53,7 @@ def factorised(shift: Tensor, jacobian: Mapping[Place, Any] | Tensor, size: int)
 
 def _dense(matrix: Tensor) -> Solve:
     """Solves with all of W, (n, n, batch)."""
-    factors = _Inverse.of(ops.stop_gradient(matrix))
+    factors = Inverse.of(ops.stop_gradient(matrix))
 
     def backward(upstream: Tensor, u: Tensor, _: Tensor, __: Tensor) -> list[Tensor]:
         adjoint = factors.solved_transposed(upstream)
@@ -64,18 +67,23 @@ def _dense(matrix: Tensor) -> Solve:
 
 def _sparse(shift: Tensor, jacobian: Mapping[Place, Any], size: int) -> Solve:
     """Solves with W from the entries of J."""
+    pattern = frozenset(jacobian) | {(i, i) for i in range(size)}
+    plan = elimination(pattern, size)
+    bands = None if is_straight(plan) else bands_of(pattern, size)
+    if bands is not None:
+        found = _packed([value + ops.zeros_like(shift) for value in jacobian.values()])
+        return banded(shift, found if len(found.shape) == 2 else found[:, None], bands, list(jacobian))
     entries = {place: -value for place, value in jacobian.items()}
     entries |= {(i, i): shift + entries.get((i, i), 0.0) for i in range(size)}
     numbers = {place: value for place, value in entries.items() if isinstance(value, int | float)}
     places = tuple(place for place in entries if place not in numbers)
     packed = _packed([entries[place] for place in places])
     fixed = numbers | dict(zip(places, ops.unstack(ops.stop_gradient(packed)), strict=True))
-    plan = elimination(frozenset(entries), size)
-    factors: _Factors | _Inverse
+    factors: _Factors | Inverse
     if is_straight(plan):
         factors = _Factors.of(plan, fixed, ops.stop_gradient(shift / shift))
     else:
-        factors = _Inverse.of(_filled(fixed, size))
+        factors = Inverse.of(_filled(fixed, size))
     rows, columns = [i for i, _ in places], [j for _, j in places]
 
     def backward(upstream: Tensor, u: Tensor, _: Tensor, __: Tensor) -> list[Tensor]:
@@ -313,37 +321,3 @@ class _Values(dict[Any, Any]):
         if self._work[key] * (readers - 1) > MOST_REPEATED:
             self[key] = self[key] / self._one
             self._work[key] = 0
-
-
-@dataclass(frozen=True)
-class _Inverse:
-    """W⁻¹ itself, (n, n, batch)."""
-
-    inverse: Tensor
-
-    @classmethod
-    def of(cls, matrix: Tensor) -> _Inverse:
-        """Gauss's and Jordan's elimination in place, the pivots in their order."""
-        size = matrix.shape[0]
-        numbers = ops.arange(size, dtype="int32")
-
-        def turn(k: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
-            here = ops.equal(numbers, k)
-            row, column = ops.take(a, k, axis=0), ops.take(a, k, axis=1)
-            row = ops.where(here[:, None], ops.ones_like(row), row) / ops.take(row, k, axis=0)
-            others = ops.where(here[None, :, None], ops.zeros_like(a), a) - column[:, None] * row[None]
-            return k + 1, ops.where(here[:, None, None], row[None], others)
-
-        return cls(loops.bounded(lambda k, _: k < size, turn, (ops.zeros((), "int32"), matrix), size)[1])
-
-    def solved(self, r: Tensor) -> Tensor:
-        """W⁻¹ r."""
-        # A product and a sum, because a matrix product inside a compiled loop is slow, and has the batch first.
-        return ops.sum(self._beside(r) * r[None], axis=1)
-
-    def solved_transposed(self, r: Tensor) -> Tensor:
-        """W⁻ᵀ r."""
-        return ops.sum(self._beside(r) * r[:, None], axis=0)
-
-    def _beside(self, r: Tensor) -> Tensor:
-        return self.inverse if len(r.shape) == 2 else self.inverse[:, :, None]

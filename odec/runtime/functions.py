@@ -16,7 +16,9 @@ Each takes Python numbers (computed at once, in float64), arrays and tensors. Co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import reduce
 from typing import Any
 
@@ -70,12 +72,27 @@ sigmoid = _elementary("sigmoid", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)) if 
 softplus = _elementary("softplus", ops.softplus, lambda x: np.logaddexp(0, x))
 
 
+_of_all_branches: ContextVar[bool] = ContextVar("of_all_branches", default=False)
+
+
+@contextmanager
+def all_branches() -> Iterator[None]:
+    """Inside, `select` is the sum of its values: not a number where one of them is not."""
+    token = _of_all_branches.set(True)
+    try:
+        yield
+    finally:
+        _of_all_branches.reset(token)
+
+
 def select(*arguments: Any) -> Any:
     """`select(c1, a1, c2, a2, …, otherwise)`: the value behind the first condition that holds.
 
     All values are computed: guard the argument of a branch that may not be.
     """
     result = arguments[-1]
+    if _of_all_branches.get():
+        return sum(map(as_tensor, arguments[1::2]), as_tensor(result))
     for condition, value in zip(arguments[-3::-2], arguments[-2::-2], strict=True):
         if isinstance(condition, (bool, np.bool_)):
             result = _as_wide(value, result) if condition else _as_wide(result, value)

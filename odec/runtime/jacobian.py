@@ -1,21 +1,28 @@
 """The linear systems of a Rosenbrock step: the model's Jacobian, W = I/(hγ) − J factorised, and J's own derivative.
 
-Models with sparse derivatives give J by its entries; the others give it by directional derivatives, as a dense array.
+Models with sparse derivatives give J by its entries, the others by directional derivatives: along many states at
+once where each depends on few others, as in a partial differential equation on a line or a plane of cells.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from odec.runtime import loops
+from odec.runtime.bands import LEAST, Place, banded, bands_of, coloured
 from odec.runtime.equations import Equations, Variations, repeated
 from odec.runtime.factor import factorised
+from odec.runtime.functions import all_branches
 from odec.runtime.jumps import base, values
+from odec.runtime.layout import Layout
 from odec.runtime.nets import no_derivatives
+from odec.runtime.signals import driven, undriven
 from odec.runtime.working import working_in
 
 Tensor = Any
@@ -29,8 +36,7 @@ def solver(
     For sensitivities r's further columns are ṙ, and u's are u̇ = W⁻¹ (ṙ + J̇ u): the derivative of u.
     """
     plain = base(equations)
-    jacobian = of_states(plain, t, values(x), theta)
-    solve = factorised(shift, jacobian, len(plain.states))
+    solve = _solver_of_states(plain, t, values(x), theta, shift)
     if not isinstance(equations, Variations):
         return solve
     moved = (_moved_entries if hasattr(plain.model, "rhs_x_tangent") else _moved_direction)(equations, t, x, theta)
@@ -42,30 +48,80 @@ def solver(
     return both
 
 
-def of_states(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Any:
-    """∂f/∂x at x (D, batch): its entries {(i, j): value}, or an array (D, D, batch)."""
-    if not hasattr(plain.model, "rhs_x"):
-        return _directional(plain, t, x, theta)
-    p, c = plain.arguments(theta)
-    with working_in(x.dtype):
-        entries = plain.model.rhs_x(t, plain.layout.unpacked(x), p, c)
-    places = plain.layout.places
-    return {(places[i], places[j]): value for (i, j), value in entries.items()}
-
-
-def _directional(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Tensor:
-    """J by one directional derivative along each state: D·batch rows in one go."""
+def _solver_of_states(
+    plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor], shift: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The solves with W = shift·I − ∂f/∂x at x (D, batch)."""
+    size = x.shape[0]
+    if hasattr(plain.model, "rhs_x"):
+        p, c = plain.arguments(theta)
+        with working_in(x.dtype):
+            entries = plain.model.rhs_x(t, plain.layout.unpacked(x), p, c)
+        number = plain.layout.places
+        return factorised(shift, {(number[i], number[j]): value for (i, j), value in entries.items()}, size)
     if not hasattr(plain.model, "rhs_tangent"):
         raise no_derivatives(plain.model, "a stiff method")
-    size, batch = x.shape[0], ops.shape(x)[1]
-    wide = ops.reshape(ops.repeat(x[:, None], size, axis=1), (size, -1))
-    times = ops.tile(t, (size,)) if len(t.shape) else t
-    p, c = plain.arguments(repeated(theta, size))
-    unit = ops.repeat(ops.convert_to_tensor(np.eye(size), dtype=x.dtype), batch, axis=1)
+    pattern = pattern_of(undriven(plain)) if size >= LEAST else frozenset()
+    bands = bands_of(pattern, size)
+    if bands is None:
+        return factorised(shift, _along(plain, t, x, theta, np.eye(size)), size)
+    places, colours = sorted(pattern), coloured(pattern, size)
+    many = max(colours) + 1
+    found = _along(plain, t, x, theta, np.eye(many)[colours])
+    entries = ops.take(ops.reshape(found, (size * many, -1)), [i * many + colours[j] for i, j in places], axis=0)
+    return banded(shift, entries, bands, places)
+
+
+def _along(plain: Equations, t: Tensor, x: Tensor, theta: Sequence[Tensor], directions: np.ndarray) -> Tensor:
+    """The directional derivatives (D, C, batch) along directions (D, C): C·batch rows in one go."""
+    count, batch = directions.shape[1], ops.shape(x)[1]
+    wide = ops.reshape(ops.repeat(x[:, None], count, axis=1), (x.shape[0], -1))
+    times = ops.tile(t, (count,)) if len(t.shape) else t
+    p, c = plain.arguments(repeated(theta, count))
+    moved = ops.repeat(ops.convert_to_tensor(directions, dtype=x.dtype), batch, axis=1)
+    return ops.reshape(_tangent(plain, times, wide, p, c, moved), (x.shape[0], count, -1))
+
+
+def _tangent(plain: Equations, t: Tensor, x: Tensor, p: Any, c: Any, moved: Tensor) -> Tensor:
+    """The change of f (D, batch) at states x as they are `moved` (D, batch)."""
     still = tuple(np.zeros((*param.shape, 1)) if param.shape else 0.0 for param in plain.model.description.params)
     with working_in(x.dtype):
-        moved = plain.model.rhs_tangent(times, plain.layout.unpacked(wide), p, c, plain.layout.unpacked(unit), still)
-    return ops.reshape(plain.layout.packed(moved, wide[0]), (size, size, -1))
+        found = plain.model.rhs_tangent(  # type: ignore[attr-defined]
+            t, plain.layout.unpacked(x), p, c, plain.layout.unpacked(moved), still
+        )
+    return plain.layout.packed(found, x[0])
+
+
+# States that are moved together when it is found out which depend on which.
+TOGETHER = 256
+
+
+@lru_cache(maxsize=64)
+def pattern_of(equations: Equations) -> frozenset[Place]:
+    """The places (i, j) of J that may ever be other than 0, for a model without `rhs_x`.
+
+    A state moves by NaN, and what changes by NaN depends on it: 0 times NaN is NaN, and all branches count. At which
+    numbers does not matter, unless the equations make NaN of them: then the places are too many, never too few.
+    """
+    size, slots, inputs = len(equations.states), equations.slots, Layout.of(equations.model.description.inputs)
+
+    def numbers(*shape: int) -> Tensor:
+        return ops.convert_to_tensor(np.full(shape, 0.5), dtype="float64")
+
+    def count(names: Sequence[str]) -> int:
+        return sum(math.prod(equations.shapes[name]) for name in names)
+
+    places: set[Place] = set()
+    with loops.at_once(), all_branches():
+        known = driven(equations, numbers(len(inputs.elements), 1) if inputs.names else None)
+        p, c = equations.arguments((numbers(count(slots.shared)), numbers(count(slots.rows), 1)))
+        for start in range(0, size, TOGETHER):
+            columns = np.arange(start, min(start + TOGETHER, size))
+            moved = np.where(np.arange(size)[:, None] == columns, np.nan, 0.0)
+            x, directions = numbers(*moved.shape), ops.convert_to_tensor(moved, dtype="float64")
+            found = ops.convert_to_numpy(_tangent(known, numbers(), x, p, c, directions))
+            places |= {(int(i), int(j) + start) for i, j in zip(*np.nonzero(~np.isfinite(found)), strict=True)}
+    return frozenset(places)
 
 
 def _moved_entries(equations: Variations, t: Tensor, x: Tensor, theta: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:

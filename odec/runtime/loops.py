@@ -58,6 +58,12 @@ def compiles() -> bool:
     return bool(_own.compiles())
 
 
+def at_once() -> AbstractContextManager[None]:
+    """What is computed inside from numbers is known at once, whatever is being traced around it."""
+    manager: AbstractContextManager[None] = _own.at_once()
+    return manager
+
+
 def plain_graph() -> AbstractContextManager[None]:
     """Layers traced inside write their loop as ordinary graph operations, for exports to what knows no XLA."""
     manager: AbstractContextManager[None] = _own.plain_graph()

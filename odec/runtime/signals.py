@@ -141,6 +141,12 @@ def driven(equations: Any, inputs: Tensor | None) -> Any:
     return replace(equations, model=model)
 
 
+def undriven(equations: Equations) -> Equations:
+    """The equations as they are before their inputs are known."""
+    model: Any = equations.model
+    return replace(equations, model=model.model) if isinstance(model, Driven) else equations
+
+
 def inside(series: Sequence[Tensor], along: Callable[[], Tensor]) -> Tensor | None:
     """The packed inputs at the fraction `along()` of an interval: a scalar, (batch,), or (K, batch), which gives (I,
     K·batch)."""

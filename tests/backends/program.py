@@ -45,6 +45,13 @@ when x < low: x = 2*low, y = y/2
 DRIVEN = "input u linear\nparam k = 0.5\nstate x = 1\ndx = k*(u - x^3)\n"
 # Van der Pol's oscillator in its stiff form.
 STIFF = "param mu = 50\nstate x = 2\nstate v = -0.6\ndx = v\ndv = mu*(1 - x^2)*v - x\n"
+# Cells beside one another, in which a substance spreads and is made.
+CELLS = """size N = 64
+param D = 1
+param a = 0.3
+state u[N] = 1 + sin(range(N))
+du = D*(roll(u, 1) - 2*u + roll(u, -1)) + a*u^2
+"""
 
 # Off TensorFlow Keras's own operations are in float32 (`odec/runtime/backends/precision.py`).
 FUNCTIONS = """param a = 0.3
@@ -138,6 +145,7 @@ CASES = {
     ),
     "functions": Case(FUNCTIONS, {"steps": 6, "h": 0.05, "method": "rk4"}, [[0.7, 0.4], [1.1, 0.9]]),
     "stiff steps": Case(STIFF, {"steps": 10, "h": 0.05, "method": "rodas5p"}, [[2, -0.6], [1.5, 0.1]]),
+    "cells": Case(CELLS, {"steps": 2, "h": 0.2, "method": "rodas4"}, []),
     "adaptive": Case("competition", {"times": [1.0, 7.0], "rtol": 1e-11, "max_steps": 128}, [[100, 150], [40, 20]]),
     "busy": Case(BUSY, {"times": [0.7, 2.0, 5.0], "rtol": 1e-10, "max_steps": 1024}, [[1, 0], [2, 1], [0.5, 3]]),
     "stiff": Case(

@@ -58,6 +58,13 @@ def compiles() -> bool:
 
 
 @contextmanager
+def at_once() -> Iterator[None]:
+    """With what is known."""
+    with jax.ensure_compile_time_eval():
+        yield
+
+
+@contextmanager
 def plain_graph() -> Iterator[None]:
     """JAX knows no other graphs."""
     yield

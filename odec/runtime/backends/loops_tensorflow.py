@@ -75,6 +75,13 @@ def compiles() -> bool:
 
 
 @contextmanager
+def at_once() -> Iterator[None]:
+    """Eagerly."""
+    with tf.init_scope():
+        yield
+
+
+@contextmanager
 def plain_graph() -> Iterator[None]:
     """Layers traced inside write their loop for other machines than XLA: no gradients, which a saved graph would hold;
     no bound on a loop, which ONNX's has in another type of integer; rows of arrays taken by `gather`, and times in the

@@ -52,6 +52,12 @@ def compiles() -> bool:
 
 
 @contextmanager
+def at_once() -> Iterator[None]:
+    """All is."""
+    yield
+
+
+@contextmanager
 def plain_graph() -> Iterator[None]:
     """There are no graphs."""
     yield
