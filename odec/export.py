@@ -121,10 +121,16 @@ def fitted(folder: str | Path) -> tuple[Any, dict[str, Any], Path]:
     from odec.source import Source
 
     text, saved = Path(folder) / "fitted.ode", Path(folder) / "model.keras"
-    if not (text.is_file() and saved.is_file()):
+    if text.is_file() and not saved.is_file():
         raise OdecError.of(
             "E0001",
-            f"`{folder}` holds no fit: `fitted.ode` and `model.keras` are missing",
+            f"`{folder}` has no `model.keras`: a fit of several experiments is no single model",
+            f"export `{text}`, which has the mean of what differs between them, or set it: `--set`",
+        )
+    if not text.is_file():
+        raise OdecError.of(
+            "E0001",
+            f"`{folder}` holds no fit: `fitted.ode` is missing",
             "name a folder that `odec fit` wrote, or a model file",
         )
     with zipfile.ZipFile(saved) as archive:

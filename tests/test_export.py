@@ -165,7 +165,7 @@ def test_other_numbers_are_never_left_behind(tmp_path: Path, examples: Path, mon
     ("options", "code", "message"),
     [
         (("nothing",), 1, "there is no file"),
-        ((".",), 1, "holds no fit: `fitted.ode` and `model.keras` are missing"),
+        ((".",), 1, "holds no fit: `fitted.ode` is missing"),
         (("model.ode", "--format", "zip"), 2, "is not one of"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ from odec.cli.arguments import (
 from odec.cli.layers import layer_class
 from odec.cli.printing import print_csv, print_json, warn
 from odec.cli.progress import run_lines
+from odec.diagnostics import OdecError
 from odec.methods import AUTO, AUTO_LINE, METHODS
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def command(
         from odec.fit.report import read_estimates
 
         estimates = read_estimates(fitted)
-        params = {**estimates.params, **params}
+        params = {**_of_one_run(estimates.params, layer.description, params), **params}
         run["method"] = run["method"] or estimates.method
         if run["rtol"] is None and run["atol"] is None and run["method"] != AUTO:
             run["step"] = run["step"] or estimates.step
@@ -89,6 +91,20 @@ def command(
     warn(solution.warnings)
     _write(solution, layer.description, output, plot, as_json)
     click.echo(solution.summary, err=True)
+
+
+def _of_one_run(
+    estimates: Mapping[str, float], description: Description, given: Mapping[str, float]
+) -> dict[str, float]:
+    """The estimates that hold in every experiment; E0603 for a param with one for each, unless its value is given."""
+    apart = {name: name.partition("[")[0] for name in estimates if name not in description.param_elements}
+    apart = {name: param for name, param in apart.items() if param in description.param_elements}
+    for name, param in apart.items():
+        if param not in given:
+            values = ", ".join(f"`{other}` = {estimates[other]:g}" for other in apart if apart[other] == param)
+            message = f"the fit has a value of `{param}` for each experiment: {values}"
+            raise OdecError.of("E0603", message, f"choose one: `--set {param}={estimates[name]:g}`")
+    return {name: value for name, value in estimates.items() if name not in apart}
 
 
 def _write(solution: Solution, description: Description, output: str | None, plot: str | None, as_json: bool) -> None:

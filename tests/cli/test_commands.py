@@ -155,6 +155,24 @@ def test_a_fit_writes_its_folder_and_feeds_a_solve(odec: Any, examples: Path, tm
     assert rows(other.out)[0]["x"] != pytest.approx(3 * math.exp(-estimate), rel=1e-3)
 
 
+def test_a_fit_of_several_experiments_is_solved_and_exported_with_what_is_chosen(odec: Any, tmp_path: Path) -> None:
+    model, data, folder = tmp_path / "m.ode", tmp_path / "d.csv", tmp_path / "fit"
+    model.write_text("param k = 0.3 per experiment\nstate x = 2\nx' = -k*x\n", encoding="utf-8")
+    rates = {"a": 0.2, "b": 0.5}
+    lines = [f"{name},{t},{2 * math.exp(-k * t)!r}" for name, k in rates.items() for t in (1, 2, 3)]
+    data.write_text("\n".join(["experiment,t,x", *lines]), encoding="utf-8")
+    assert odec("fit", model, data, "-o", folder).code == 0
+    asked = ("solve", model, "--params", folder, "--times", "1")
+    result = odec(*asked)
+    assert result.code == 1
+    assert "error[E0603]" in result.err
+    assert "`k[a]` = 0.2, `k[b]` = 0.5" in result.err and "`--set k=0.2`" in result.err
+    assert rows(odec(*asked, "--set", "k=0.5").out)[0]["x"] == pytest.approx(2 * math.exp(-0.5))
+    result = odec("export", folder, "-o", tmp_path / "out")
+    assert "a fit of several experiments is no single model" in result.err
+    assert f"export `{folder / 'fitted.ode'}`" in result.err
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"parameters": 3}', '{"parameters": {"k": {"estimate": "x"}}}'])
 def test_estimates_that_are_none_are_refused(odec: Any, decay: Path, tmp_path: Path, text: str) -> None:
     path = tmp_path / "fit.json"
