@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import os
+import re
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ from odec.cli.printing import warn
 @click.option("--standalone", is_flag=True, help="One file with what it needs of odec in it: it runs with Keras alone.")
 def command(model: str, output: str | None, name: str | None, standalone: bool) -> None:
     """Compile MODEL into a Python module with a Keras layer."""
-    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+    if name is not None and not _is_name(name):
         raise click.UsageError(f"--name {name!r} cannot be the name of a Python class")
     path = Path(output) if output is not None else Path(model).with_suffix(".py")
     if output != "-" and os.path.realpath(path) == os.path.realpath(model):
@@ -36,4 +37,12 @@ def command(model: str, output: str | None, name: str | None, standalone: bool) 
     else:
         write_text(path, text)
         click.echo(f"wrote {path}", err=True)
+        if path.suffix == ".py" and not _is_name(path.stem):
+            better = path.with_name("model_" + re.sub(r"\W", "_", path.stem) + ".py")
+            click.echo(f"note: Python cannot import a file of that name; choose one such as `-o {better}`", err=True)
     warn(compiled.warnings)
+
+
+def _is_name(text: str) -> bool:
+    """Whether Python takes the text for the name of a class or a module."""
+    return text.isidentifier() and not keyword.iskeyword(text)

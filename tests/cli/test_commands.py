@@ -76,6 +76,19 @@ def test_check_gives_editors_json(odec: Any, tmp_path: Path) -> None:
     assert diagnostic["severity"] == "error"
 
 
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [("my model", "model_my_model.py"), ("2comp", "model_2comp.py"), ("lambda", "model_lambda.py"), ("sir", "")],
+)
+def test_a_module_that_python_cannot_import_is_noted(odec: Any, tmp_path: Path, name: str, better: str) -> None:
+    path = tmp_path / f"{name}.ode"
+    path.write_text("x' = -x\n", encoding="utf-8")
+    result = odec("compile", path)
+    assert result.code == 0
+    assert ("cannot import" in result.err) == bool(better)
+    assert better in result.err
+
+
 def test_show_prints_the_model_after_each_pass(odec: Any, decay: Path) -> None:
     from odec.compiler import PASSES
 
