@@ -211,11 +211,11 @@ def _lines(found: Preflight) -> list[str]:
     if doubt is not None and check is not None:
         stiff = {None: "a map has no steps", True: "stiff", False: "not stiff"}[found.stiff]
         finer = "half the step" if check.step is not None else "a finer tolerance"
+        steps = [("advised", found.advice), ("solved finer", f"{finer}: {check.finer_loss:.6g}")]
         facts += [
             ("identifiable", f"{doubt.rank} of {len(found.searched)} directions are determined"),
             ("equations", stiff),
-            ("advised", found.advice),
-            ("solved finer", f"{finer}: {check.finer_loss:.6g}"),
+            *([] if problem.timing.counted else steps),
             ("gradient", _gradient_said(found.gradient_error)),
         ]
     lines = [f"{problem.model.description.name} with {problem.data.name}", "", *aligned(facts)]

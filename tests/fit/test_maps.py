@@ -44,6 +44,13 @@ def test_the_report_says_nothing_of_steps_and_the_fitted_model_gives_the_curve(p
     assert solution.summary == "a map; 12 steps"
 
 
+def test_the_check_before_a_fit_advises_no_steps(path: Path) -> None:
+    found = odec.preflight(path, {"t": STEPS, "x": TRUTH})
+    assert found.can_work
+    assert "a map has no steps" in found.text
+    assert "advised" not in found.text and "solved finer" not in found.text
+
+
 @pytest.mark.parametrize(
     ("data", "options", "code"),
     [
