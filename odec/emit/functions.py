@@ -280,7 +280,20 @@ class Functions:
             self._tangent("rhs_tangent", f"{self.during}, {_BOTH}", [e.value for e in model.equations]),
             self._tangent("initial_tangent", f"{_AT_START}, param_directions", initial, model.states),
             self._tangent("outputs_tangent", f"{self.during}, {_BOTH}", [by_name[name] for name in self.outputs]),
+            *self._switches_tangent(),
         ]
+
+    def _switches_tangent(self) -> list[list[str]]:
+        found = self.derivatives.switches
+        if not found:
+            return []
+        what = "The change of the numbers of `switch_times` along directions of the params."
+        lines = _header("switch_times_tangent", f"{_AT_START}, param_directions", what)
+        numbers = [[part for part in (switch.time, switch.period) if part is not None] for switch in found]
+        results, definitions = model_tangents(self.model, [part for row in numbers for part in row])
+        text, written = self._computed(results, comments=False, definitions=self._with_directions(definitions))
+        rest = iter(written)
+        return [[*lines, *text, *_listed([_tuple([next(rest) for _ in row]) for row in numbers])]]
 
     def _tangent(
         self, name: str, arguments: str, formulas: list[Expression], holes: Sequence[object] = ()

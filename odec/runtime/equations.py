@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops
 
 from odec.runtime.contract import Model
-from odec.runtime.layout import Layout
+from odec.runtime.layout import Layout, spread
 from odec.runtime.nets import check_nets, no_derivatives
-from odec.runtime.working import working_in
+from odec.runtime.working import is_known, working_in
 
 Tensor = Any
 Values = tuple[Any, ...]
@@ -290,6 +290,18 @@ class Variations:
             moved = getattr(equations.model, "initial_tangent")(p, c, self.param_directions(wide))  # noqa: B009 (optional)
         packed = equations.layout.packed([0.0 if value is None else value for value in moved], wide)
         return ops.reshape(packed, (packed.shape[0], count, -1))
+
+    def switch_directions(self, place: int, theta: Sequence[Tensor], like: Tensor) -> list[Tensor] | None:
+        """How each number of the switch at that place of `switch_times` moves with the params, (P, batch), of a model
+        with directional derivatives; None where it does not."""
+        equations, count = self.equations, len(self.wrt)
+        wide = ops.tile(like, (count,))
+        p, c = equations.arguments(repeated(theta, count))
+        with working_in(like.dtype):
+            moved = getattr(equations.model, "switch_times_tangent")(p, c, self.param_directions(wide))[place]  # noqa: B009 (optional)
+        if all(is_known(value) and not np.any(value) for value in moved):
+            return None
+        return [ops.reshape(spread(value, ops.ones_like(wide)), (count, -1)) for value in moved]
 
     def param_columns(self, dtype: Any) -> Values:
         """Each param's change along each direction, (P, 1): 1 or 0."""

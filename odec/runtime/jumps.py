@@ -105,18 +105,23 @@ def known_switch(
     place: int,
     number: Tensor,
     fired: Tensor,
+    together: Tensor,
     sides: Sequence[Tensor],
     z: Tensor,
     theta: Sequence[Tensor],
 ) -> Tensor:
     """Behind the switch at that place of `switch_times`, where it `fired` (batch or 1,): S⁺ = S⁻ + (f⁻ − f⁺) τ_p, with
-    the slopes at the times just before and behind it (`sides`)."""
-    rows = _moved_numbers(equations, "switch_times_p", place, z[0, 0], theta)
+    the slopes at the times just before and behind it (`sides`). So many switches happen `together` (batch or 1,), as
+    the two of `t > lag and mod(t - lag, 24) < 2`: f changes once, and each has its share."""
+    if equations.is_directional:
+        rows = equations.switch_directions(place, theta, z[0, 0])
+    else:
+        rows = _moved_numbers(equations, "switch_times_p", place, z[0, 0], theta)
     if rows is None:
         return z
     moved = rows[0] + (ops.cast(number, z.dtype) * rows[1] if len(rows) > 1 else 0.0)
     before, behind = (equations.equations.rhs(t, z[:, 0], theta) for t in sides)
-    change = (before - behind)[:, None] * moved
+    change = (before - behind)[:, None] * moved / ops.maximum(together, 1.0)
     return ops.where(fired, z + ops.concatenate([ops.zeros_like(z[:, :1]), change], axis=1), z)
 
 

@@ -123,8 +123,10 @@ class Motion:
                 rows = known_jump(equations, j, jump.kind, numbers[j], fired[j], moment.time(0.0), rows, theta)
         if isinstance(equations, Variations):
             many = len(self.description.jumps)
+            together = ops.sum(ops.cast(fired[many:], rows.dtype), axis=0)
             for s in range(fired.shape[0] - many):
-                rows = known_switch(equations, s, numbers[many + s], fired[many + s], moment.sides(), rows, theta)
+                where = numbers[many + s], fired[many + s], together
+                rows = known_switch(equations, s, *where, moment.sides(), rows, theta)
         return rows if self.watch is None else ops.concatenate([rows, x[self.watch.size :]], axis=0)
 
     def run(

@@ -233,3 +233,32 @@ def test_exact_sensitivities_keep_the_tolerance_where_the_states_need_no_steps()
         _, found, _ = simulate.sensitivities(layer, timing, method="tsit5", params=[2], wrt=("x", "y"))
         worst[exact] = np.abs(found[0].transpose(1, 2, 0) - truth).max()
     assert worst[True] < 1e-6 and worst[False] > 1e-3
+
+
+TWO = "param k = 0.3\nparam lag = 2\nparam w = 5\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Of arrays, with a time that is made of params.
+        "size N = 2\nstate x[N] = [1, 2]\nlate = lag + 2*k\nx' = if(t > lag and t < late + 3, -k*x, [0.1, -0.2])",
+        "size N = 2\nstate x[N] = [1, 2]\nx' = if(mod(t - lag - 0.7, w) < 2, 1, -k*x)",
+        # Two switches at one time are one change of the slope.
+        "state x = 1\nx' = -k*x + if(t > lag and mod(t - lag, w) < 1.5, 5, 0)",
+        "state x = 1\nx' = -k*x + if(t > lag, 5, 0) + if(2*t < 2*lag, x, 0)",
+        "size N = 2\nstate x[N] = [1, 2]\nx' = -k*x + if(t > lag and mod(t - lag, w) < 1.5, 5, 0)",
+    ],
+)
+def test_sensitivities_by_the_times_of_switches(text):
+    layer, times, values, width = model(TWO + text), np.array([1.0, 4.1, 9.3, 19.0]), np.array([0.3, 2.0, 5.0]), 1e-4
+
+    def ends(params: np.ndarray) -> np.ndarray:
+        return run(layer, Adaptive(0, times, rtol=1e-11), params=params).values[0]
+
+    exact = Adaptive(0, times, rtol=1e-9, exact=1.0)
+    slopes = simulate.sensitivities(layer, exact, method="tsit5", params=values).derivatives[0]
+    for place, step in enumerate(width * np.eye(3)):
+        # Of the differences 1e-8 is left of the third derivative and 1e-7 of the runs' errors.
+        between = (ends(values + step) - ends(values - step)) / (2 * width)
+        np.testing.assert_allclose(slopes[..., place], between, rtol=1e-6, atol=1e-6)
