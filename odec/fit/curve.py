@@ -23,8 +23,8 @@ def curve(problem: Problem, theta: np.ndarray, experiment: int, accurate: bool) 
     adaptive = problem.timing.is_adaptive
     times = _even(problem) if accurate or adaptive else _steps(problem)
     description = problem.model.description
-    states = tuple(state.name for state in description.states)
-    names = states + tuple(output.name for output in description.outputs if output.name not in states)
+    states = description.state_elements
+    names = states + tuple(name for name in description.output_elements if name not in states)
     found = problem.runs.solution(theta[None], experiment, times, names)[0]
     steps = 0 if adaptive else problem.timing.fixed(times).total
     step = None if adaptive else problem.timing.fixed(times).longest_step

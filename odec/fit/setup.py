@@ -129,7 +129,7 @@ def adaptive(runs: Runs, rtol: float, method: str | None, theta: np.ndarray) -> 
 
 
 def _table(description: Description, data: Any, time: str) -> Data:
-    measured = [state.name for state in description.states] + [output.name for output in description.outputs]
+    measured = [*description.state_elements, *description.output_elements]
     others = {param.name: "a parameter" for param in description.params}
     others |= {const.name: "a const" for const in description.consts}
     columns = [name for u in description.inputs for name in element_names(u.name, u.shape)]
@@ -148,7 +148,14 @@ def _objective(runs: Runs, scale: Scale, weights: str) -> Objective:
     if weights not in WEIGHTS:
         known = " or ".join(f"`{name}`" for name in WEIGHTS)
         raise OdecError.of("E0606", f"there are no weights `{weights}`", nearest(weights, WEIGHTS) or f"choose {known}")
-    noisy = [noise.output for noise in runs.model.description.noises]
+    description = runs.model.description
+    noisy = [noise.output for noise in description.noises]
+    for output in noisy:
+        measured = [name for name in description.expanded([output]) if name != output and name in runs.data.names]
+        if measured:
+            what = f"`{measured[0]}` is measured, and the noise of all elements of an array is not fitted"
+            cure = f"give the element a name and its noise: `observe seen ~ normal({measured[0]}, s)`"
+            raise OdecError.of("E0702", what, help=cure)
     plain = [name for name in runs.data.names if name not in noisy]
     if len(plain) == len(runs.data.names):
         return Squares(runs.cells, column_weights(runs.data, weights)[runs.cells.columns])

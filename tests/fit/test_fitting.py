@@ -341,3 +341,30 @@ def test_logistic_growth_d05(case: Callable[..., Fit]) -> None:
 @pytest.mark.parametrize(("name", "k"), [("D01", 0.35529), ("D03", 0.349941)])
 def test_dialects_give_the_same_fit(case: Callable[..., Fit], name: str, k: float) -> None:
     assert case(name).estimates["k"] == pytest.approx(k, abs=1e-5)
+
+
+ARRAY = "size N = 2\nstate m[N] = [0, 1]\nstate p[N] = [2, 3]\nparam k = 1\nm' = -k*m\np' = -k*p\n"
+
+
+def test_arrays_have_a_column_for_each_element(model: Model, tmp_path: Path) -> None:
+    times = np.linspace(0, 3, 7)
+    path = model(f"{ARRAY}observe seen = 10*p\n")
+    data = {"t": times, "p[1]": 3 * np.exp(-0.4 * times), "seen[0]": 20 * np.exp(-0.4 * times)}
+    found = fit(path, data, output=tmp_path / "fit")
+    assert found.estimates["k"] == pytest.approx(0.4)
+    names = ("m[0]", "m[1]", "p[0]", "p[1]", "seen[0]", "seen[1]")
+    assert found.solution.names == names
+    np.testing.assert_allclose(found.solution["seen[0]"], 20 * np.exp(-0.4 * found.solution.times), rtol=1e-6)
+    table = np.genfromtxt(tmp_path / "fit" / "trajectory.csv", delimiter=",", names=True, deletechars="")
+    assert table.dtype.names == ("t", *names)
+    np.testing.assert_allclose(table["m[1]"], np.exp(-0.4 * table["t"]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "code"),
+    [("", "p", "E0501"), ("observe q ~ normal(p, 1)", "q[0]", "E0702"), ("observe p ~ normal(p, 1)", "p[1]", "E0702")],
+)
+def test_whole_arrays_are_not_measured(model: Model, text: str, column: str, code: str) -> None:
+    with pytest.raises(OdecError, match=r"p\[|q\[") as error:
+        fit(model(ARRAY + text), {"t": [0, 1], column: [1, 2]}, output=None)
+    assert error.value.diagnostics[0].code == code
