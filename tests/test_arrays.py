@@ -500,3 +500,11 @@ def test_a_jump_when_the_largest_element_reaches_a_threshold() -> None:
     text = "size N = 3\nparam k[N] = [1, 2, 0.5]\nstate x[N] = 0\ndx = k\nwhen max(x) > 1: x = 0*x\n"
     found = odec.solve(load_source(Source.from_text(text, "Reset")), times=[0.4, 0.6, 1.2])
     np.testing.assert_allclose(found.values, np.outer([0.4, 0.1, 0.2], [1, 2, 0.5]), rtol=1e-6)
+
+
+def test_a_number_for_all_elements_keeps_its_digits(tmp_path: Path) -> None:
+    # 0.3, 0.1 and 0.7 are other numbers in float32.
+    path = tmp_path / "m.ode"
+    path.write_text("state x[2] = 0.3\nstate y = 0\nx' = 0.1\ny' = x[0]\nat 2: x = 0.7\n")
+    found = odec.solve(path, times=[0, 1, 2, 3])
+    np.testing.assert_allclose(found["x[1]"], [0.3, 0.4, 0.7, 0.8], rtol=1e-14)

@@ -11,7 +11,7 @@ from typing import Any
 from keras import ops
 
 from odec.runtime.description import element_names
-from odec.runtime.working import as_tensor, is_known
+from odec.runtime.working import is_known
 
 Tensor = Any
 Shape = tuple[int, ...]
@@ -78,7 +78,9 @@ class Layout:
             if not shape:
                 parts.append(spread(value, ones)[None])
                 continue
-            array = ops.cast(as_tensor(value), like.dtype)
+            # Not by way of Keras's own dtype, float32, in which 0.3 is another number.
+            known = is_known(value)
+            array = ops.convert_to_tensor(value, dtype=like.dtype) if known else ops.cast(value, like.dtype)
             # A number stands for every element; the batch of a shared array is 1.
             parts.append(ops.reshape(ops.broadcast_to(array, (*shape, batch)), (size, batch)))
         return ops.concatenate(parts, axis=0)
