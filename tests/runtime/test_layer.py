@@ -1,5 +1,7 @@
 """The layer as a Keras user meets it: shapes, weights, gradients, training, networks around it."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -237,6 +239,25 @@ def test_one_param_for_each_row():
         x = model([tf.zeros((3, 0)), values])[:, 0, 0]
     jacobian = tape.jacobian(x, values, experimental_use_pfor=False)[..., 0].numpy()
     assert np.all(jacobian[~np.eye(3, dtype=bool)] == 0) and np.all(np.diag(jacobian) != 0)
+
+
+@pytest.mark.parametrize("steps", [{"steps": 6, "h": 0.5, "method": "euler"}, {"times": [3], "rtol": 1e-6}])
+def test_a_persistent_tape_in_a_graph_where_the_batch_is_not_known(steps):
+    """A custom `train_step` with two losses: TensorFlow keeps what second derivatives would need."""
+    layer = LotkaVolterra(**steps, dtype="float64")
+    layer.build((None, 2))
+    weights = [weight.value for weight in layer.weights]
+
+    def gradients(x, persistent):
+        with tf.GradientTape(persistent=persistent) as tape:
+            loss = tf.reduce_sum(layer(x))
+        return tape.gradient(loss, weights)
+
+    signature = [tf.TensorSpec([None, 2], tf.float64)]
+    x = tf.constant([[10.0, 5.0], [8.0, 4.0], [6.0, 3.0]], tf.float64)
+    found = [tf.function(partial(gradients, persistent=kept), signature)(x) for kept in (False, True)]
+    np.testing.assert_array_equal(*found)
+    assert np.all(np.abs(found[0]) > 0)
 
 
 def test_a_network_predicts_a_param():

@@ -280,8 +280,8 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*inputs: Tensor) -> tuple[Any, Callable[..., list[Tensor]]]:
         def derivative(*upstream: Tensor) -> list[Tensor]:
             asked = tf.reduce_any(tf.stack([tf.reduce_any(value != 0) for value in upstream]))
-            nothing, nan = tf.zeros((), inputs[0].dtype), tf.constant(float("nan"), inputs[0].dtype)
-            return [tf.fill(tf.shape(value), tf.where(asked, nan, nothing)) for value in inputs]
+            filling = tf.where(asked, tf.constant(float("nan"), tf.float64), 0)
+            return [tf.fill(tf.shape(value), tf.cast(filling, value.dtype)) for value in inputs]
 
         with _as_compiled(compiled_here):
             return function(*inputs), derivative
@@ -337,7 +337,8 @@ def with_gradient(forward: Callable[..., Any], backward: Callable[..., Sequence[
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(*inputs: Tensor) -> tuple[Any, Callable[..., Any]]:
-        output = forward(*inputs)
+        # A persistent tape would else keep what is inside, out of a compiled program.
+        output = _underivable(forward)(*inputs)
         several = isinstance(output, tuple)
         outputs = output if several else (output,)
 
