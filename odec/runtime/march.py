@@ -196,7 +196,8 @@ class March:
         h = ops.where(stands, self._waiting, h)
         moment = self._moment(control.interval, t, h, series, x.dtype)
         z, steering = self.motion.states_of(x), self._steering(theta, one_row(x))
-        step = self.motion.attempt(moment, z, theta, first=control.slope if steering.keeps_slope else None)
+        first = control.slope if steering.keeps_slope else None
+        step = self.motion.attempt(moment, z, theta, first=first, is_derived=self.options.most is not None)
         size, error = steering.error(step, z, control.size, not self.options.to_end_only)
         good = ops.logical_and(error <= 1, goes)
         applied = ops.logical_and(good, ops.logical_not(stands))
