@@ -213,6 +213,11 @@ def pulled_back(function: Callable[..., Any], inputs: Sequence[Tensor], upstream
     return list(_own.pulled_back(function, inputs, upstream))
 
 
+def once(x: Tensor) -> Tensor:
+    """x, whose gradient is right and the derivative of its gradient is not: where JAX is asked for that it says so."""
+    return _own.once(x)
+
+
 def forbidden(x: Tensor, message: str) -> Tensor:
     """x, which nothing may be differentiated through: ValueError with that message where it is tried."""
     return _own.forbidden(x, message)

@@ -132,4 +132,4 @@ def following(number: Callable[[Tensor], Tensor], root: Tensor) -> Tensor:
     fixed, d = ops.stop_gradient(root), 2.0**-12
     slope = ops.stop_gradient((number(fixed + d) - number(fixed - d)) / (2 * d))
     value = number(fixed)
-    return fixed - (value - ops.stop_gradient(value)) / ops.where(ops.equal(slope, 0), 1.0, slope)
+    return loops.once(fixed - (value - ops.stop_gradient(value)) / ops.where(ops.equal(slope, 0), 1.0, slope))

@@ -83,3 +83,11 @@ def test_back_ends_agree(backend: str, numbers: Callable[[str], Numbers]) -> Non
     for name, value in mine.items():
         # A search ends where a step no longer pays, within 1e-8 of the optimum.
         assert off(value, theirs[name]) < (1e-8 if name.startswith("fit") else 1e-10), name
+
+
+def test_second_derivatives_are_right_or_refused() -> None:
+    if find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    command = [sys.executable, str(PROGRAM.with_name("second_derivatives.py"))]
+    ran = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-4000:]

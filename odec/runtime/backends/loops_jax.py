@@ -189,11 +189,12 @@ def trajectory(
         states = forward(x0, *theta, *series)
         return jnp.moveaxis(states, -1, 0) if rows_first else states
     if not rows_first:
-        return with_gradient(forward, backward)(x0, *theta, *series)
+        return with_gradient(forward, backward, twice=True)(x0, *theta, *series)
     return with_gradient(
         lambda *inputs: jnp.moveaxis(forward(*inputs), -1, 0),
         lambda upstream, states, *inputs: backward(jnp.moveaxis(upstream, 0, -1), jnp.moveaxis(states, 0, -1), *inputs),
         lambda x0, *rest: walk.forward_in_rows(times, x0, rest[:many], rest[many:]),
+        twice=True,
     )(x0, *theta, *series)
 
 
@@ -390,7 +391,7 @@ def in_blocks(
 
         return lax.fori_loop(0, count, turn, list(map(jnp.zeros_like, inputs)))
 
-    return with_gradient(forward, backward)(*shared, *rows)
+    return with_gradient(forward, backward, twice=True)(*shared, *rows)
 
 
 def value_and_gradient(function: Callable[..., Tensor], *arguments: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -403,9 +404,11 @@ def with_gradient(
     forward: Callable[..., Any],
     backward: Callable[..., Sequence[Tensor]],
     alone: Callable[..., Any] | None = None,
+    twice: bool = False,
 ) -> Callable[..., Any]:
     """The functions are traced at once, and what they use from around them becomes an input without a derivative.
-    `alone` computes what `forward` does where no derivative is asked for."""
+    `alone` computes what `forward` does where no derivative is asked for. The gradient may be differentiated where it
+    can be `twice`; else it takes for constants what is none (steps that were chosen, factors), and says no."""
 
     def run(*inputs: Tensor) -> Any:
         with _derived(False):
@@ -421,6 +424,13 @@ def with_gradient(
         with _derived(False):
             behind = jax.make_jaxpr(flat)(outputs, outputs, *inputs)
 
+        def sent_back(consts: Any, arguments: Any) -> list[Tensor]:
+            return list(jaxpr_as_fun(ClosedJaxpr(behind.jaxpr, consts))(*arguments))
+
+        gradient: Any = sent_back if twice else jax.custom_jvp(sent_back)
+        if not twice:
+            gradient.defjvp(_no_second_derivative)
+
         @jax.custom_vjp  # type: ignore[untyped-decorator]
         def call(around: Any, inputs: Any) -> list[Tensor]:
             return list(jaxpr_as_fun(ClosedJaxpr(plain.jaxpr, around[2]))(*inputs))
@@ -433,14 +443,25 @@ def with_gradient(
             around, inputs, found = kept
             # Whole numbers among the outputs are sent nothing back.
             sent = [jnp.zeros(f.shape, f.dtype) if _is_whole(f) else u for u, f in zip(upstream, found, strict=True)]
-            gradients = jaxpr_as_fun(ClosedJaxpr(behind.jaxpr, around[1]))(*sent, *found, *inputs)
-            return jax.tree.map(_nothing, around), list(gradients)
+            return jax.tree.map(_nothing, around), gradient(around[1], [*sent, *found, *inputs])
 
         call.defvjp(call_ahead, call_behind)
         found = call((list(ahead.consts), list(behind.consts), list(plain.consts)), list(inputs))
         return tuple(found) if several else found[0]
 
     return run
+
+
+def once(x: Tensor) -> Tensor:
+    """By a gradient that says no."""
+    return with_gradient(lambda x: x, lambda upstream, *_: [upstream])(x)
+
+
+def _no_second_derivative(*_: Any) -> Any:
+    raise NotImplementedError(
+        "adaptive steps, stiff ones and `when` have first derivatives only: for a second one, take fixed steps of an "
+        "explicit method (`h=…, method='rk4'`)"
+    )
 
 
 def _is_whole(x: Tensor) -> bool:

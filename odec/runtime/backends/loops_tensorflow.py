@@ -289,6 +289,11 @@ def _underivable(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def once(x: Tensor) -> Tensor:
+    """Second derivatives are NaN in any case."""
+    return x
+
+
 def forbidden(x: Tensor, message: str) -> Tensor:
     """x, which nothing may be differentiated through: ValueError with that message where it is tried."""
     if _plain.get():
