@@ -92,7 +92,10 @@ class Equations:
 
     def lanes(self, theta: Sequence[Tensor], like: Tensor) -> tuple[Any, Any]:
         """theta with a tensor of its own, of the shape of `like` (batch,), for each value, where there is no array: the
-        gradient of a loop then adds to each row's share in each step, and sums over rows once, at its end."""
+        gradient of a loop then adds to each row's share in each step, and sums over rows once, at its end. (One row
+        alone has nothing to sum.)"""
+        if like.shape[0] == 1:
+            return theta[0], theta[1]
 
         def split(names: tuple[str, ...], packed: Tensor) -> Any:
             if not names or any(self.shapes[name] for name in names):
