@@ -30,17 +30,19 @@ def register(model: Class) -> Class:
     """Register a generated class with Keras as `odec:<model>><model>`, so that a saved `.keras` file finds it.
 
     The key does not hold the module's path, so a file stays readable when the module moves. A second model of the same
-    name from another module never takes the first one's key: it is known as `odec:<model>@<module>`, and each class
-    answers to that longer key as well.
+    name from another module never takes the first one's key: it is known by its text, as `odec:<model>@<digest>`, to
+    which each class answers as well: the module that is compiled from a cell of a notebook, too, where the model was
+    changed and run again. (Files that were written before name the module.)
     """
-    name = model.__name__
+    name, text = model.__name__, model.description.digest[:12]  # type: ignore[attr-defined]
     known = keras.saving.get_custom_objects()
     package = f"odec:{name}"
     other = known.get(f"{package}>{name}")
     if other is not None and _origin(other) != _origin(model):
-        package = f"{package}@{model.__module__}"
+        package = f"{package}@{text}"
     registered = keras.saving.register_keras_serializable(package=package)(model)
-    known[f"odec:{name}@{model.__module__}>{name}"] = model
+    for mark in (text, model.__module__):
+        known[f"odec:{name}@{mark}>{name}"] = model
     return registered
 
 

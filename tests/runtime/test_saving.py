@@ -10,6 +10,10 @@ import pytest
 from competition import Competition
 from lotka_volterra import LotkaVolterra
 
+from odec import compile_file
+from odec.loading import load_source
+from odec.source import Source
+
 MODELS = Path(__file__).parent / "models"
 ROOT = Path(__file__).parents[2]
 NONE = np.zeros((1, 0))
@@ -121,6 +125,23 @@ def test_models_of_one_name_do_not_overwrite_one_another(tmp_path):
         "    print(type(keras.saving.deserialize_keras_object(config)).__module__)\n"
     )
     assert out.split() == ["first", "second"], err
+
+
+def test_a_model_that_was_changed_and_run_again_is_found_by_its_text(tmp_path):
+    """As in a notebook: a second Grow takes another key than the first; a process that has that text alone knows it."""
+    old, new = "param k = 1\nstate x = 1\ndx = -k*x\n", "param k = 2\nstate x = 1\ndx = k*x\n"
+    for text in (old, new):
+        model = load_source(Source(text, "grow.ode"), "Grow")
+    network = keras.Sequential([keras.Input((0,)), model(steps=2, h=0.1)])
+    network.save(tmp_path / "grow.keras")
+    (tmp_path / "grow.ode").write_text(new)
+    compile_file(tmp_path / "grow.ode", tmp_path / "grow.py")
+    out, err = _fresh(
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import grow, keras, numpy\n"
+        f"print(keras.models.load_model({str(tmp_path / 'grow.keras')!r})(numpy.zeros((1, 0)))[0, -1, 0].numpy())\n"
+    )
+    assert float(out) == pytest.approx(float(network(NONE)[0, -1, 0]), rel=1e-6), err
 
 
 def test_wrong_runtime_version_says_what_to_do():
