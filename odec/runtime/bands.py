@@ -26,8 +26,8 @@ Place = tuple[int, int]
 
 # Blocks of fewer places make the loop over blocks longer than they save in each.
 SMALLEST = 8
-# With fewer blocks, or fewer states, an inverse of all of W is nearly as fast, and takes 2 s less to compile: for 64
-# states a step takes 15 µs, and 110 with an inverse; for 200 it is 35 and 2,200.
+# With fewer blocks, or fewer states, an inverse of all of W is nearly as fast, and takes up to 2 s less to compile
+# where stages are written out: for 64 states a step takes 15 µs, and 110 with an inverse; for 200 it is 35 and 2,200.
 FEWEST = 4
 LEAST = 64
 
@@ -116,10 +116,11 @@ def _near(joined: Sequence[set[int]]) -> list[int]:
             continue
         walk = _outwards(joined, first)
         while True:
-            # Place and distance: the farthest, of those the one with the fewest neighbours.
-            farthest = min((place for place in walk if walk[place] == max(walk.values())), key=lambda k: len(joined[k]))
-            other = _outwards(joined, farthest)
-            is_longer, walk = max(other.values()) > max(walk.values()), other
+            far = max(walk.values())
+            # Of the farthest places the one with the fewest neighbours.
+            outermost = min((place for place in walk if walk[place] == far), key=lambda k: len(joined[k]))
+            walk = _outwards(joined, outermost)
+            is_longer = max(walk.values()) > far
             if not is_longer:
                 break
         order += walk
