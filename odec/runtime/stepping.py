@@ -73,17 +73,30 @@ def explicit(
 
 def _slopes(method: Tableau, rhs: Slope, h: Tensor, x: Tensor, first: Tensor) -> list[Tensor]:
     """The slopes of all stages, as the turns of a loop."""
-    count, inner_axes = len(method.c), [1] * len(x.shape)
     a = ops.convert_to_tensor(square(((), *method.a)), dtype=x.dtype)
     c = ops.convert_to_tensor(np.array(method.c), dtype=x.dtype)
+    return _in_turn(lambda i, found: rhs(c[i], x + h * _weighted(a[i], found)), len(method.c), x, first)
 
-    def stage(k: Tensor, found: Tensor) -> Tensor:
-        inner = x + h * ops.sum(ops.reshape(a[k + 1], (count, *inner_axes)) * found, axis=0)
-        return ops.slice_update(found, (k + 1, *(0 for _ in inner_axes)), rhs(c[k + 1], inner)[None])
 
-    blank = ops.repeat(ops.zeros_like(x)[None], count - 1, axis=0)
-    stacked = loops.repeat(count - 1, stage, ops.concatenate([first[None], blank]))
-    return [stacked[i] for i in range(count)]
+def _in_turn(
+    stage: Callable[[Tensor, Tensor], Tensor], count: int, x: Tensor, first: Tensor | None = None
+) -> list[Tensor]:
+    """`stage(i, found)` of the shape of x for all i, or all behind `first`, in a loop; `found` holds those before i,
+    and zeros."""
+    known = 0 if first is None else 1
+
+    def turn(k: Tensor, found: Tensor) -> Tensor:
+        i = k + known
+        return ops.slice_update(found, (i, *(0 for _ in x.shape)), stage(i, found)[None])
+
+    found = ops.repeat(ops.zeros_like(x)[None], count - known, axis=0)
+    found = loops.repeat(count - known, turn, found if first is None else ops.concatenate([first[None], found]))
+    return [found[i] for i in range(count)]
+
+
+def _weighted(weights: Tensor, found: Tensor) -> Tensor:
+    """Σ weights_i found_i."""
+    return ops.sum(ops.reshape(weights, (-1, *(1 for _ in found.shape[1:]))) * found, axis=0)
 
 
 def rosenbrock(
@@ -153,21 +166,16 @@ def _looped(
     x: Tensor,
 ) -> list[Tensor]:
     """The same stages as the turns of a loop: a program of an eighth of the size."""
-    count, inner_axes = len(method.m), [1] * len(x.shape)
     a, c = (ops.convert_to_tensor(square(((), *rows)), dtype=x.dtype) for rows in (method.a, method.c))
     alpha, gammas = (ops.convert_to_tensor(np.array(row), dtype=x.dtype) for row in (method.alpha, method.gammas))
 
     def stage(i: Tensor, found: Tensor) -> Tensor:
-        def weighted(rows: Tensor) -> Tensor:
-            return ops.sum(ops.reshape(rows[i], (count, *inner_axes)) * found, axis=0)
-
-        right = rhs(alpha[i], x + weighted(a)) + weighted(c) / h
+        right = rhs(alpha[i], x + _weighted(a[i], found)) + _weighted(c[i], found) / h
         if slope_in_time is not None:
             right = right + (h * gammas[i]) * slope_in_time
-        return ops.slice_update(found, (i, *(0 for _ in inner_axes)), solve(right)[None])
+        return solve(right)
 
-    stacked = loops.repeat(count, stage, ops.repeat(ops.zeros_like(x)[None], count, axis=0))
-    return [stacked[i] for i in range(count)]
+    return _in_turn(stage, len(method.m), x)
 
 
 def along(dense: Sequence[Tensor], theta: Tensor) -> Tensor:
