@@ -166,3 +166,12 @@ def test_heat_along_a_rod() -> None:
     w = np.exp(-times) + mode * (np.exp(0.3 * slope * times) - np.exp(-times)) / (1 + 0.3 * slope)
     np.testing.assert_allclose(run.values[0], np.stack([u, w], axis=1), rtol=0, atol=1e-8)
     np.testing.assert_allclose(run.derivatives[0, :, 0, 0], slope * times * u, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", ["tsit5", "dop853", "rodas5p"])
+def test_stages_in_a_loop_know_their_times(method: str) -> None:
+    """Of so many equations that the stages of each step are a loop, and each follows the time: x_i = i sin t."""
+    text = "".join(f"state x{i} = 0\nx{i}' = {i}*cos(t)\n" for i in range(30))
+    times = np.array([0.5, 3.0])
+    run = simulate.run(load_source(Source(text, "many.ode")), Adaptive(0, times, rtol=1e-9), method=method, params=[])
+    np.testing.assert_allclose(run.values[0], np.sin(times)[:, None] * np.arange(30), rtol=0, atol=1e-6)
